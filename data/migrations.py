@@ -48,6 +48,7 @@ def frontier(db: Database) -> None:
             run_id INTEGER NOT NULL REFERENCES runs(id), url TEXT NOT NULL, host TEXT NOT NULL, depth INTEGER NOT NULL,
             state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'leased', 'done', 'failed')),
             leased_until REAL, tries INTEGER NOT NULL DEFAULT 0,
+            published_at TEXT,  -- of the entry, as the feed that led here gave it
             outcome TEXT,  -- stored, unchanged, or why there is no page: not-text, too-large, robots, http-404 ...
             PRIMARY KEY (run_id, url)
         ) STRICT, WITHOUT ROWID"""
@@ -65,7 +66,8 @@ def pages(db: Database) -> None:
             status INTEGER NOT NULL,
             sha256 TEXT NOT NULL,       -- of the payload as archived (before content decoding)
             text_sha256 TEXT NOT NULL,  -- of the blocks: decides whether the page changed
-            warc TEXT NOT NULL, warc_offset INTEGER NOT NULL, warc_length INTEGER NOT NULL,  -- file under the archive folder
+            -- the evidence: warc_length bytes at warc_offset of a file of the archive folder
+            warc TEXT NOT NULL, warc_offset INTEGER NOT NULL, warc_length INTEGER NOT NULL,
             charset TEXT, lang TEXT, title TEXT, published_at TEXT,
             voice TEXT CHECK (voice IN ('promotion', 'criticism', 'neutral')), voice_score REAL,
             model TEXT  -- version of the classifier that last read the page; null = not read yet
@@ -101,7 +103,8 @@ def claims(db: Database) -> None:
             id TEXT PRIMARY KEY,  -- derived from the evidence, so that it survives a second classification
             page_id INTEGER NOT NULL REFERENCES pages(id), block_id INTEGER NOT NULL REFERENCES blocks(id),
             vendor_id TEXT REFERENCES vendors(id), label TEXT NOT NULL, score REAL NOT NULL,
-            start INTEGER NOT NULL, "end" INTEGER NOT NULL, quote TEXT NOT NULL,  -- Unicode characters of the block's text
+            -- quote = text[start:end] of the block, in Unicode characters
+            start INTEGER NOT NULL, "end" INTEGER NOT NULL, quote TEXT NOT NULL,
             rule TEXT, model TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'pending'
         ) STRICT"""
     )

@@ -1,0 +1,309 @@
+"""Blocks of a page: every sentence-sized piece of text that a visitor (or a search engine) is shown.
+
+A pure function html -> page text, no network, no Scrapy in it, so that a mended parser can read archived pages again.
+News extractors drop lists, tables, cards and buttons, which is where sellers put their promises; hence a walker of our
+own over selectolax (measured against trafilatura and resiliparse: README, map). It never recurses: a page may nest
+100,000 elements deep.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+from urllib.parse import urljoin
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+KINDS = ("title", "meta", "heading", "text", "item", "cell", "button", "link", "alt", "option", "data", "quote")
+MAX_BLOCK = 5_000  # characters; a longer run of text is cut at a space, nothing is dropped
+MAX_BLOCKS = 20_000  # per page
+MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
+MAX_OPTIONS = 40  # a longer <select> is a list of countries or years, not an offer
+
+SKIPPED = frozenset(
+    [
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "svg",
+        "math",
+        "head",
+        "iframe",
+        "object",
+        "embed",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "textarea",
+        "datalist",
+    ]
+)
+BLOCK_TAGS = {
+    **dict.fromkeys(["h1", "h2", "h3", "h4", "h5", "h6", "summary", "legend", "caption"], "heading"),
+    **dict.fromkeys(["li", "dt", "dd"], "item"),
+    **dict.fromkeys(["td", "th"], "cell"),
+    **dict.fromkeys(["blockquote"], "quote"),
+    **dict.fromkeys(["button"], "button"),
+    **dict.fromkeys(["option"], "option"),
+    **dict.fromkeys(
+        [
+            "address",
+            "article",
+            "aside",
+            "body",
+            "center",
+            "details",
+            "dialog",
+            "div",
+            "dl",
+            "fieldset",
+            "figcaption",
+            "figure",
+            "footer",
+            "form",
+            "header",
+            "hgroup",
+            "hr",
+            "html",
+            "main",
+            "menu",
+            "nav",
+            "ol",
+            "p",
+            "pre",
+            "section",
+            "select",
+            "table",
+            "tbody",
+            "tfoot",
+            "thead",
+            "tr",
+            "ul",
+            "label",
+            "marquee",
+        ],
+        "",
+    ),  # block-level, but they say nothing about the kind
+}
+INHERITED = frozenset({"heading", "item", "cell", "quote", "button"})  # a <p> inside a <li> is still an item
+BUTTON_CLASS = re.compile(r"(?:^|[\s_-])(?:btn|button|cta|badge|chip|tag|pill|label)(?:$|[\s_\d-])", re.I)
+ICON_CLASS = re.compile(r"\bmaterial-(?:icons|symbols)", re.I)  # their ligatures ("star_border") are pictures
+HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+BULLET = re.compile(r"\n\s*(?=[•·▪►▶✓✔✅☑➤➜★⭐→»*\U0001F300-\U0001FAFF☀-➿-])")
+TAG = re.compile(r"<(/?)(?!(?:p|li|td|tr|th|dt|dd|option|br|hr|img|input|meta|link|wbr|col|source)\b)[a-z]", re.I)
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+JSON_TEXT = frozenset(
+    [
+        "name",
+        "headline",
+        "alternativeHeadline",
+        "description",
+        "text",
+        "reviewBody",
+        "slogan",
+        "disambiguatingDescription",
+    ]
+)
+JSON_NOT_TEXT = frozenset(  # things whose "name" is no sentence shown to the reader
+    [
+        "BreadcrumbList",
+        "ListItem",
+        "ImageObject",
+        "PostalAddress",
+        "Country",
+        "Person",
+        "Brand",
+        "WebSite",
+        "Organization",
+        "SearchAction",
+    ]
+)
+
+
+@dataclass(slots=True)
+class Block:
+    """A piece of text and what it was on the page (one of KINDS)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class PageText:
+    """What a page shows: `blocks` in reading order without repeats, `links` as (absolute address, anchor text)."""
+
+    title: str | None = None
+    blocks: list[Block] = field(default_factory=list)
+    links: list[tuple[str, str]] = field(default_factory=list)
+    published_at: str | None = None  # as the page gives it
+    canonical: str | None = None
+
+
+def page_text(html: str, url: str) -> PageText:
+    """Read `html`, found at `url` (for relative links). Bad HTML never raises; an empty page gives no blocks.
+
+    Ask `too_deep` first when the HTML comes from a stranger.
+    """
+    tree = LexborHTMLParser(html)
+    page = PageText()
+    found: dict[str, Block] = {}  # by text: repeats (og: tags, mobile copies of a list) count once
+    base = _base(tree, url)
+    for kind, raw in _head(tree, page):
+        _keep(found, kind, raw)
+    if tree.body is not None:
+        for kind, raw in _walk(tree.body, base, page.links):
+            _keep(found, kind, raw)
+            if len(found) >= MAX_BLOCKS:
+                break
+    for raw in _json_ld(tree, page):
+        _keep(found, "data", raw)
+    page.blocks = list(found.values())[:MAX_BLOCKS]
+    return page
+
+
+def too_deep(html: str) -> bool:
+    """Whether open elements nest deeper than the parser can bear; looked at only in pages of very many tags."""
+    if html.count("<") <= 4 * MAX_DEPTH:
+        return False
+    depth = deepest = 0
+    for tag in TAG.finditer(html):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        deepest = max(deepest, depth)
+    return deepest > MAX_DEPTH
+
+
+def _keep(found: dict[str, Block], kind: str, raw: str) -> None:
+    for part in BULLET.split(raw):
+        text = " ".join(CONTROL.sub(" ", part).split())
+        while text:
+            cut = len(text) if len(text) <= MAX_BLOCK else text.rfind(" ", 1, MAX_BLOCK)
+            cut = MAX_BLOCK if cut <= 0 else cut
+            piece, text = text[:cut], text[cut:].lstrip()
+            if any(c.isalnum() for c in piece) or len(piece) > 1:
+                found.setdefault(piece, Block(kind, piece))
+
+
+def _base(tree: LexborHTMLParser, url: str) -> str:
+    node = tree.css_first("base[href]")
+    href = node.attributes.get("href") if node else None
+    return _absolute(url, href) or url if href else url
+
+
+def _absolute(base: str, href: str) -> str | None:
+    try:
+        return urljoin(base, href.strip()) if href.strip() else None
+    except ValueError:  # "http://[": a broken address is no link
+        return None
+
+
+def _head(tree: LexborHTMLParser, page: PageText) -> Iterator[tuple[str, str]]:
+    title = tree.css_first("head > title") or tree.css_first("body title")
+    if title is not None:
+        page.title = " ".join(CONTROL.sub(" ", title.text()).split()) or None
+        yield "title", title.text()
+    for node in tree.css("meta[content]"):
+        content = node.attributes.get("content") or ""
+        name = (node.attributes.get("name") or node.attributes.get("property") or "").lower()
+        if name in ("description", "og:title", "og:description", "twitter:title", "twitter:description"):
+            yield "meta", content
+        elif name in ("article:published_time", "date", "datepublished", "dc.date") and not page.published_at:
+            page.published_at = content.strip() or None
+    canonical = tree.css_first('link[rel="canonical"]')
+    if canonical is not None:
+        page.canonical = canonical.attributes.get("href")
+
+
+def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Depth first, text gathered through inline elements and let go at the edges of block elements."""
+    text: list[str] = []  # what the open block has said so far
+    kinds = ["text"]  # one entry an open block element: what its text is
+    anchors: list[tuple[str, int]] = []  # one entry an open <a>: its address, and where its text starts in `text`
+    stack: list[tuple[LexborNode, str | None, bool]] = [(body, "", False)]  # node, its own kind, is it being closed?
+    while stack:
+        node, own, closing = stack.pop()
+        tag = node.tag or ""
+        if closing:
+            if tag == "a":
+                href, start = anchors.pop()
+                if address := _absolute(base, href):
+                    links.append((address, " ".join("".join(text[start:]).split())[:200]))
+            if own is not None:
+                yield kinds.pop(), "".join(text)
+                text.clear()
+                anchors = [(href, 0) for href, _ in anchors]
+            continue
+        if stack and (sibling := node.next) is not None:  # body, the first, has none that is read
+            stack.append((sibling, None, False))
+        if tag == "-text":
+            text.append(node.text_content or "")
+        elif tag == "br":
+            text.append("\n")
+        elif tag in SKIPPED or tag.startswith("-") or _hidden(node):
+            continue
+        elif tag == "img":
+            yield "alt", node.attributes.get("alt") or ""
+        elif tag == "input":
+            if (node.attributes.get("type") or "").lower() in ("submit", "button"):
+                yield "button", node.attributes.get("value") or ""
+        elif tag != "select" or len(node.css("option")) <= MAX_OPTIONS:
+            own = _own_kind(node, tag)
+            if own is not None:
+                yield kinds[-1], "".join(text)
+                text.clear()
+                anchors = [(href, 0) for href, _ in anchors]
+                kinds.append(own or (kinds[-1] if kinds[-1] in INHERITED else "text"))
+            elif tag == "span" and text and node.prev is not None and node.prev.tag == "span":
+                text.append(" ")  # neighbours in a flex card: "1 000 fans" "9,90 €"
+            if tag == "a":
+                anchors.append((node.attributes.get("href") or "", len(text)))
+            stack.append((node, own, True))
+            if (child := node.child) is not None:
+                stack.append((child, None, False))
+
+
+def _own_kind(node: LexborNode, tag: str) -> str | None:
+    """The kind this element gives its text; "" for a block element without one; None for an inline element."""
+    if tag in BLOCK_TAGS:
+        return BLOCK_TAGS[tag]
+    if tag in ("a", "span", "em", "strong", "b", "small"):
+        classes = node.attributes.get("class")
+        if classes and BUTTON_CLASS.search(classes):
+            return "button"
+        if tag == "a" and node.parent is not None and node.parent.tag in ("nav", "footer", "header"):
+            return "link"
+    return None
+
+
+def _hidden(node: LexborNode) -> bool:
+    attributes = node.attributes
+    if not attributes:
+        return False
+    if "hidden" in attributes and (attributes["hidden"] or "").lower() != "until-found":
+        return True
+    style, classes = attributes.get("style"), attributes.get("class")
+    return bool((style and HIDDEN_STYLE.search(style)) or (classes and ICON_CLASS.search(classes)))
+
+
+def _json_ld(tree: LexborHTMLParser, page: PageText) -> Iterator[str]:
+    for script in tree.css('script[type="application/ld+json"]'):
+        try:
+            stack: list[Any] = [json.loads(script.text())]
+        except (ValueError, RecursionError):
+            continue  # about one in ten is malformed on real sites; the raw page stays in the archive
+        while stack:
+            value = stack.pop()
+            if isinstance(value, list):
+                stack.extend(reversed(value))
+            elif isinstance(value, dict):
+                published = value.get("datePublished")
+                if isinstance(published, str) and not page.published_at:
+                    page.published_at = published
+                named = value.get("@type") not in JSON_NOT_TEXT if isinstance(value.get("@type"), str) else True
+                for key, inner in value.items():
+                    if isinstance(inner, str) and key in JSON_TEXT and (named or key != "name"):
+                        yield re.sub(r"<[^<>]{0,500}>", " ", unescape(inner))
+                stack.extend(reversed([inner for inner in value.values() if isinstance(inner, dict | list)]))

@@ -1,0 +1,82 @@
+"""One crawl: from source files to pages in the store, going on where an earlier one was cut short."""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from scrapy.crawler import AsyncCrawlerProcess
+from scrapy.settings import Settings
+from sqlite_utils import Database
+
+from crawler import frontier, samples
+from crawler.archive import Archive
+from crawler.settings import SETTINGS
+from crawler.sources import Source
+from crawler.spiders.lease import LeaseSpider
+from crawler.store import save_source
+
+SOFTWARE = "Fantomes/0.1"
+
+
+class CrawlError(Exception):
+    """A crawl that could not start or had to stop; what was stored stays. The message says why."""
+
+
+def crawl(
+    db: Database,
+    archive: Path,
+    sources: list[Source],
+    contact: str | None = None,
+    log_file: Path | None = None,
+    progress: Callable[[int], None] = lambda visits: None,
+) -> dict[str, Any]:
+    """Crawl `sources`; returns counts by outcome and whether all runs came to their end. Once a process (Twisted).
+
+    `contact`, an address or page where a site's keeper finds who crawls, goes into the user agent; it is required
+    unless all sources are on loopback. `progress` is called with the number of addresses done. Raises CrawlError.
+    """
+    if not contact and not all(source.loopback for source in sources):
+        raise CrawlError("say who crawls: set FANTOMES_CONTACT (or --contact) to an e-mail address or a page about you")
+    runs: dict[int, Source] = {}
+    for source in sources:
+        with db.atomic():
+            save_source(db, source.id, source.kind, source.start[0], source.title)
+        runs[frontier.begin(db, source.id, list(source.start))] = source
+    trouble: list[str] = []
+    with ExitStack() as stack:
+        hosts = {_host(url) for source in sources if source.loopback for url in source.start}
+        port = stack.enter_context(samples.serving()) if hosts else 0
+        settings = Settings(
+            {
+                **SETTINGS,
+                "USER_AGENT": f"{SOFTWARE} (reads public pages for a catalogue of claims; {contact or 'sample web'})",
+                "LOOPBACK_HOSTS": dict.fromkeys(hosts, port),
+                "DOWNLOAD_SLOTS": {
+                    _host(url): {"delay": source.delay, "concurrency": 1} for source in sources for url in source.start
+                },
+                "LOG_FILE": str(log_file) if log_file else None,
+                "LOG_ENABLED": log_file is not None,
+            }
+        )
+        if log_file is None:
+            logging.getLogger("scrapy").addHandler(logging.NullHandler())
+        process = AsyncCrawlerProcess(settings)
+        task = process.crawl(
+            LeaseSpider, db=db, archive=Archive(archive, SOFTWARE), runs=runs, progress=progress, trouble=trouble
+        )
+        process.start()
+        if task.done() and not task.cancelled() and (error := task.exception()):
+            trouble.append(str(error))
+    if trouble:
+        raise CrawlError(trouble[0])
+    with db.atomic():
+        frontier.finish(db, list(runs))
+    waiting = frontier.open_work(db, list(runs))
+    return {"outcomes": frontier.outcomes(db, list(runs)), "waiting": waiting, "finished": waiting == 0}
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

@@ -1,0 +1,178 @@
+"""Ingest: files that others captured (WARC, saved HTML) through the same stations as a crawl, without network.
+
+A WARC file is copied into the archive byte for byte, so that its records are evidence as they are; a saved page becomes
+a `resource` record. A file that is broken somewhere gives what stands before the break.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from sqlite_utils import Database
+from warcio.archiveiterator import ArchiveIterator
+from warcio.bufferedreaders import BufferedReader, ChunkedDataReader
+from warcio.exceptions import ArchiveLoadFailed
+from warcio.recordloader import ArcWarcRecord
+
+from crawler.archive import Archive, ArchiveError, now
+from crawler.crawl import SOFTWARE
+from crawler.frontier import clean
+from crawler.page import MAX_BODY, Capture, NotAPage, Record, read_page
+from crawler.store import save_page, save_source
+
+SAVED_FROM = re.compile(rb"<!--\s*saved from url=\(\d+\)(https?://[^\s<>]+)\s*-->", re.I)
+WARC_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+BUFFER = 65_536  # bytes; a gzip bomb unpacks to at most a thousand times this before it is noticed
+
+
+class IngestError(Exception):
+    """Files that could not be read, wholly or in part; what could be read is stored. One line a file."""
+
+    def __init__(self, problems: list[str], result: dict[str, Any]) -> None:
+        super().__init__("\n".join(problems))
+        self.result = result
+
+
+def ingest(
+    db: Database,
+    archive: Path,
+    paths: list[Path],
+    url: str | None = None,
+    progress: Callable[[int], None] = lambda records: None,
+) -> dict[str, Any]:
+    """Read `paths` into the store; returns counts by outcome. Raises IngestError after all files were tried.
+
+    `url` is the address of a saved page, for somebody who knows it.
+    """
+    counts: Counter[str] = Counter()
+    problems: list[str] = []
+    writer = Archive(archive, SOFTWARE)
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                head = file.read(512)
+                file.seek(0)
+                if is_warc(head):
+                    _warc(db, writer, path, file, counts, progress)
+                else:
+                    counts[_saved_page(db, writer, path, url)] += 1
+                    progress(1)
+        except (OSError, ArchiveError, _Broken) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            problems.append(reason if str(path) in reason else f"{path}: {reason}")
+    writer.close()
+    result = {"outcomes": dict(counts.most_common()), "files": len(paths), "broken": len(problems)}
+    if problems:
+        raise IngestError(problems, result)
+    return result
+
+
+def is_warc(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is a WARC file, compressed or not."""
+    return head.startswith((b"WARC/", b"\x1f\x8b"))
+
+
+class _Broken(Exception):
+    """A file that ends or breaks off too early."""
+
+
+def _warc(
+    db: Database, archive: Archive, path: Path, file: BinaryIO, counts: Counter[str], progress: Callable[[int], None]
+) -> None:
+    source = f"warc:{path.name}"
+    with db.atomic():
+        save_source(db, source, "archive", None, path.name)
+    name = archive.keep(path)
+    records = ArchiveIterator(file)
+    seen = 0
+    try:
+        for record in records:
+            seen += 1
+            if record.rec_type in ("response", "resource"):
+                counts[_record(db, source, name, records, record)] += 1
+            progress(1)
+        if not seen:
+            raise _Broken("holds no WARC record")
+    except (ArchiveLoadFailed, EOFError, ValueError) as error:
+        raise _Broken(f"breaks off after {seen} records: {' '.join(str(error).split())}") from error
+
+
+def _record(db: Database, source: str, name: str, records: ArchiveIterator, record: ArcWarcRecord) -> str:
+    """Store the page of one record; returns the outcome to count. Raises _Broken when its bytes end too early."""
+    http = record.http_headers
+    url = record.rec_headers.get_header("WARC-Target-URI") or ""
+    date = record.rec_headers.get_header("WARC-Date") or ""
+    kind = (http.get_header("Content-Type") if http else record.rec_headers.get_header("Content-Type")) or ""
+    if http and http.get_statuscode() != "200":
+        return f"http-{http.get_statuscode()}"
+    if urlsplit(url).scheme not in ("http", "https", "file") or not WARC_DATE.fullmatch(date):
+        return "no-address-or-date"
+    chunked = http is not None and (http.get_header("Transfer-Encoding") or "").lower() == "chunked"
+    payload = _read(ChunkedDataReader(record.raw_stream) if chunked else record.raw_stream)
+    whole = len(payload) > MAX_BODY or record.raw_stream.limit <= 0  # else bytes are promised that the file has not
+    offset, length = records.get_record_offset(), records.get_record_length()  # both read on to the record's end
+    if not whole:
+        raise _Broken(f"the record at byte {offset} is cut short")
+    try:
+        capture = Capture(
+            url=clean(url),
+            fetched_at=f"{date[:19]}Z",
+            status=200,
+            content_type=kind,
+            body=_decompress(payload, (http.get_header("Content-Encoding") or "") if http else ""),
+            record=Record(name, offset, length, hashlib.sha256(payload).hexdigest()),
+        )
+        page = read_page(capture)
+    except NotAPage as none:
+        return none.reason
+    with db.atomic():
+        return "stored" if save_page(db, source, page) else "unchanged"
+
+
+def _read(stream: Any, limit: int = MAX_BODY) -> bytes:
+    """At most a little more than `limit` bytes: enough to see that it is too much."""
+    parts: list[bytes] = []
+    size = 0
+    while size <= limit and (part := stream.read(BUFFER)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _decompress(payload: bytes, encoding: str) -> bytes:
+    encoding = encoding.strip().lower().removeprefix("x-")
+    if encoding in ("", "identity"):
+        return payload
+    if encoding not in BufferedReader.get_supported_decompressors():
+        raise NotAPage("unknown-encoding", encoding)
+    try:
+        return _read(BufferedReader(BytesIO(payload), decomp_type=encoding))
+    except Exception as error:  # zlib.error, brotli.error: each library has its own
+        raise NotAPage("bad-encoding", f"{encoding}: {error}") from error
+
+
+def _saved_page(db: Database, archive: Archive, path: Path, url: str | None) -> str:
+    """A page saved by a browser: its address is `url`, or the one that the browser wrote into it, or the file's own.
+
+    A `canonical` link is not believed: any page may name any other there.
+    """
+    body = _read(path.open("rb"))
+    if len(body) > MAX_BODY:
+        raise _Broken(f"too-large: the limit is {MAX_BODY} bytes")
+    saved = SAVED_FROM.search(body[:4096])
+    address = url or (saved[1].decode("ascii", "replace") if saved else path.resolve().as_uri())
+    date = now()  # when we saw it; the file's own date proves nothing
+    with db.atomic():
+        save_source(db, "files", "file", None, "Saved pages")
+    record = archive.resource(address, date, "text/html", body)
+    try:
+        page = read_page(Capture(clean(address), date, 200, "text/html", body, record))
+    except NotAPage as none:
+        raise _Broken(str(none)) from none
+    with db.atomic():
+        return "stored" if save_page(db, "files", page) else "unchanged"

@@ -1,0 +1,114 @@
+"""From a capture to a page: decoding, blocks, links, digest; one station for crawled, ingested and replayed pages."""
+
+import hashlib
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom, resolve_encoding
+
+from crawler.blocks import Block, page_text, too_deep
+
+MAX_BODY = 10_000_000  # bytes after decompression; the largest real page of this trade seen so far has 1.2 MB
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+class NotAPage(Exception):
+    """A capture that holds no page; `reason` is a short word to count by (not-text, too-large, too-deep, empty)."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Record:
+    """Where the evidence of a capture lies: `length` bytes at `offset` of the file `warc` in the archive folder."""
+
+    warc: str
+    offset: int
+    length: int
+    sha256: str  # hex, of the payload as archived
+
+
+@dataclass(slots=True)
+class Capture:
+    """One answer of a server, or one saved file. `body` is free of content encodings; `fetched_at` is UTC, ISO 8601."""
+
+    url: str
+    fetched_at: str
+    status: int
+    content_type: str
+    body: bytes
+    record: Record
+    published_at: str | None = None  # as the feed that led here gave it
+
+
+@dataclass(slots=True)
+class Page:
+    """What a capture shows, ready to be stored."""
+
+    capture: Capture
+    charset: str
+    title: str | None
+    blocks: list[Block]
+    links: list[tuple[str, str]] = field(default_factory=list)  # absolute http(s) addresses, anchor text
+    published_at: str | None = None
+    text_sha256: str = ""
+
+
+def read_page(capture: Capture) -> Page:
+    """Read a capture. Raises NotAPage when there is nothing to read in it."""
+    if len(capture.body) > MAX_BODY:
+        raise NotAPage("too-large", f"{len(capture.body)} bytes, the limit is {MAX_BODY}")
+    media_type = capture.content_type.partition(";")[0].strip().lower()
+    if media_type not in ("", *HTML_TYPES) or _is_binary(capture.body):
+        raise NotAPage("not-text", media_type or "binary data")
+    html, charset = decode(capture.body, capture.content_type)
+    if too_deep(html):
+        raise NotAPage("too-deep", "elements nest too deep to be parsed")
+    shown = page_text(html, capture.url)
+    if not shown.blocks:
+        raise NotAPage("empty", "no text on the page")
+    return Page(
+        capture,
+        charset,
+        shown.title,
+        shown.blocks,
+        links=[(url, text) for url, text in shown.links if urlsplit(url).scheme in ("http", "https")],
+        published_at=capture.published_at or shown.published_at,
+        text_sha256=_digest(shown.blocks),
+    )
+
+
+def decode(body: bytes, content_type: str) -> tuple[str, str]:
+    """Text of an HTML body and the charset that fitted; a declared charset that lies is found out.
+
+    Bytes that hold and read as UTF-8 beyond ASCII are UTF-8, whatever is declared: the reverse happens by chance
+    about never. See https://html.spec.whatwg.org/multipage/parsing.html#encoding-sniffing-algorithm for the rest.
+    """
+    bom, body_after_bom = read_bom(body)
+    declared = bom or http_content_type_encoding(content_type) or html_body_declared_encoding(body)
+    body = body_after_bom if bom and body_after_bom is not None else body
+    for name in (bom, "utf-8", declared and resolve_encoding(declared), "cp1252"):
+        if name:
+            try:
+                return body.decode(name), name
+            except (UnicodeDecodeError, LookupError):
+                continue
+    return body.decode("cp1252", errors="replace"), "cp1252"
+
+
+def _is_binary(body: bytes) -> bool:
+    head = body[:2048]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):  # UTF-16 and UTF-32 are full of zero bytes
+        return False
+    control = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
+    return head.startswith((b"%PDF-", b"PK\x03\x04", b"\x1f\x8b")) or control > len(head) * 0.05
+
+
+def _digest(blocks: list[Block]) -> str:
+    """SHA-256 over kinds and texts in order: equal digests show the reader the same words."""
+    sha = hashlib.sha256()
+    for block in blocks:
+        sha.update(f"{block.kind}\t{block.text}\n".encode("utf-8", "surrogatepass"))
+    return sha.hexdigest()

@@ -1,0 +1,48 @@
+"""The crawl in numbers: Scrapy's settings, with a reason on every odd line.
+
+Order of the downloader's middlewares, engine first: scope 10 -> robots.txt 100 -> retry 550 -> redirect 600 ->
+WARC 860 -> network. An address is judged before robots.txt is asked for; the WARC sees what the network gave.
+"""
+
+from typing import Any
+
+import crawler.page
+
+SETTINGS: dict[str, Any] = {
+    "BOT_NAME": "fantomes",
+    "ROBOTSTXT_OBEY": True,
+    "ROBOTSTXT_USER_AGENT": "Fantomes",
+    "AUTOTHROTTLE_ENABLED": True,
+    "AUTOTHROTTLE_START_DELAY": 1.0,
+    "DOWNLOAD_DELAY": 1.0,
+    "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
+    "CONCURRENT_REQUESTS": 16,
+    "DOWNLOAD_TIMEOUT": 60,  # a server that hangs or drips costs a minute, three times
+    "DOWNLOAD_MAXSIZE": crawler.page.MAX_BODY,  # holds for the body as sent and, by HttpCompression, unpacked
+    "DOWNLOAD_WARNSIZE": 0,
+    "DOWNLOAD_VERIFY_CERTIFICATES": True,  # evidence from an impostor would be no evidence
+    "DOWNLOAD_HANDLERS": {"data": None, "file": None, "ftp": None, "s3": None},  # HTTP is the only way out
+    "REDIRECT_MAX_TIMES": 8,
+    "METAREFRESH_MAXDELAY": 10,
+    "RETRY_TIMES": 2,
+    "COOKIES_ENABLED": False,  # every page as a first visitor sees it
+    "HTTPPROXY_ENABLED": False,  # a proxy would look names up behind the scope's back
+    "DNS_RESOLVER": "crawler.scope.Resolver",
+    "REMOTE_CONTROL_ENABLED": False,  # Scrapy 2.19 turns on a server that executes Python
+    "TELNETCONSOLE_ENABLED": False,
+    "HTTPERROR_ALLOW_ALL": True,  # a 404 is an outcome to be counted, not an exception
+    "DOWNLOADER_MIDDLEWARES": {
+        "crawler.scope.ScopeMiddleware": 10,
+        "crawler.scope.RobotsFailureMiddleware": 110,
+        "crawler.warc.WarcMiddleware": 860,
+        "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the scope knows registered domains
+    },
+    "ITEM_PIPELINES": {"crawler.pipeline.StorePipeline": 500},
+    "EXTENSIONS": {"crawler.politeness.Politeness": 500},  # after AutoThrottle (0), whose delay it raises
+    "DEFAULT_REQUEST_HEADERS": {
+        "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.5",
+        "Accept-Language": "fr,en;q=0.8,*;q=0.5",
+    },
+    "LOG_LEVEL": "INFO",
+    "LOG_VERSIONS": [],
+}
