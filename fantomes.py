@@ -1,0 +1,257 @@
+"""The command line: the only module that knows all rooms. Each command is one station of the datum's way."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from data import DATA
+from data.migrations import StoreError, open_store
+
+ROOT = Path(str(DATA))
+
+
+def place(option: str, default: str, text: str, folder: bool = False) -> Callable[[Any], Any]:
+    """An option for a file or folder of ours, under data/ unless said otherwise."""
+    kind = click.Path(file_okay=not folder, dir_okay=folder, path_type=Path)
+    return click.option(option, type=kind, default=ROOT / default, show_default=f"data/{default}", help=text)
+
+
+db_option = place("--db", "fantomes.db", "Working store.")
+archive_option = place("--archive", "archive", "Folder of WARC files.", folder=True)
+catalog_option = place("--catalog", "catalog.db", "Public catalogue.")
+model_option = place("--model", "model", "Folder of the trained model.", folder=True)
+corpus_option = place("--corpus", "corpus", "Folder of labelled blocks.", folder=True)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors of the rooms become one clear line on stderr and exit code 1; anything else is a bug and shows as such."""
+    try:
+        yield
+    except tuple(_room_errors()) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _room_errors() -> list[type[Exception]]:
+    """The exception classes of the rooms that are loaded: only these can have been raised."""
+    names = {
+        "crawler.sources": "SourceError",
+        "crawler.crawl": "CrawlError",
+        "crawler.archive": "ArchiveError",
+        "crawler.ingest": "IngestError",
+        "classifier": "ClassifierError",
+        "catalog.errors": "CatalogError",
+    }
+    loaded = (getattr(sys.modules.get(module), name, None) for module, name in names.items())
+    return [StoreError, *(error for error in loaded if error)]
+
+
+@contextmanager
+def bar(what: str, quiet: bool, length: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, silence elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+    else:
+        with click.progressbar(
+            length=length, label=what, file=sys.stderr, show_pos=True, show_eta=bool(length)
+        ) as shown:
+            yield shown.update
+
+
+def say(result: dict[str, Any], quiet: bool, as_json: bool, lines: list[str]) -> None:
+    """The end of a command: `result` as JSON, or `lines` for people."""
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False))
+    elif not quiet:
+        for line in lines:
+            click.echo(line)
+
+
+def counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fantomes")
+def cli() -> None:
+    """Read what sellers of fans promise, tag the misleading claims, publish them with the evidence."""
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option("--contact", envvar="FANTOMES_CONTACT", help="Your e-mail address or page, for the keepers of the sites.")
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Crawl SOURCEs (names or files of data/sources, all by default); goes on where a crawl was cut short."""
+    from crawler.crawl import crawl as run
+    from crawler.sources import load_sources
+
+    with told(), bar("Crawling", quiet) as progress:
+        wanted = load_sources(ROOT / "sources", sources)
+        result = run(open_store(db), archive, wanted, contact, db.with_suffix(".crawl.log"), progress)
+    done = "finished" if result["finished"] else f"cut short, {result['waiting']} addresses wait: run it again to go on"
+    say(result, quiet, as_json, [f"crawl {done}: {counted(result['outcomes'])}"])
+    if not result["finished"]:
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--url", help="Address of a saved page, if you know it.")
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Read FILEs captured by others: WARC (gzipped or not) and saved HTML pages."""
+    from crawler.ingest import IngestError
+    from crawler.ingest import ingest as run
+
+    problem = None
+    with told(), bar("Reading records", quiet) as progress:
+        try:
+            result = run(open_store(db), archive, list(paths), url, progress)
+        except IngestError as error:
+            problem, result = error, error.result
+    say(result, quiet, as_json, [f"read {result['files'] - result['broken']} files: {counted(result['outcomes'])}"])
+    if problem is not None:
+        raise click.ClickException(str(problem))
+
+
+@cli.command()
+@click.option("--everything", is_flag=True, help="Also pages that this model has read before.")
+@db_option
+@model_option
+@quiet_option
+@json_option
+def classify(everything: bool, db: Path, model: Path, quiet: bool, as_json: bool) -> None:
+    """Judge the voice of stored pages and tag their claims; a rerun reads only what is new."""
+    from classifier.classify import classify as run
+
+    with told():
+        store = open_store(db)
+        with bar("Classifying", quiet, store.table("pages").count) as progress:
+            result = run(store, model, everything=everything, progress=progress)
+    lines = [
+        f"classified {result['pages']:,} pages, {result['blocks']:,} blocks: {counted(result['voices'])}",
+        f"claims: {counted(result['claims'])}",
+    ]
+    say(result, quiet, as_json, lines)
+
+
+@cli.command()
+@db_option
+@archive_option
+@catalog_option
+@quiet_option
+@json_option
+def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) -> None:
+    """Build the public catalogue from the working store, by the policy in data/publication.yml."""
+    from catalog.publish import publish as run
+    from catalog.vendors import assign_vendors
+
+    with told():
+        store = open_store(db)
+        with bar("Publishing", quiet, 2 * store.table("pages").count) as progress:
+            vendors = assign_vendors(store, progress)
+            result = run(store, archive, catalog, progress=progress)
+    for warning in result["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    kept = ("vendors", "pages", "claims", "below_policy", "without_vendor", "without_evidence")
+    lines = [
+        f"published {catalog}: {counted({name.replace('_', ' '): result[name] for name in kept})}",
+        f"claims: {counted({label: count for label, count in result['labels'].items() if count})}",
+    ]
+    say(result | {"assigned": vendors}, quiet, as_json, lines)
+
+
+@cli.command()
+@catalog_option
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535))
+def serve(catalog: Path, host: str, port: int) -> None:
+    """Serve the catalogue with Datasette."""
+    from catalog.serve import command
+
+    with told():
+        argv = command(catalog, host, port)
+    click.echo(f"Fantômes on http://{host}:{port}/ (Ctrl-C stops)")
+    sys.stdout.flush()
+    os.execv(argv[0], argv)  # noqa: S606 (our own interpreter, no shell)
+
+
+@cli.command()
+@model_option
+@corpus_option
+@quiet_option
+@json_option
+def train(model: Path, corpus: Path, quiet: bool, as_json: bool) -> None:
+    """Train the classifier on the corpus."""
+    from classifier.train import train as run
+
+    with told(), bar("Training", quiet) as progress:
+        result = run(model, corpus, progress=progress)
+    say(result, quiet, as_json, [f"trained: {json.dumps(result, ensure_ascii=False)}"])
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_option
+@json_option
+def evaluate(file: Path, model: Path, as_json: bool) -> None:
+    """Measure the classifier on FILE, labelled blocks as JSON Lines."""
+    from classifier.evaluate import evaluate as run
+    from classifier.evaluate import report
+
+    with told():
+        result = run(file, model)
+    click.echo(json.dumps(result, ensure_ascii=False) if as_json else report(result))
+
+
+@cli.command()
+@click.argument("file", type=click.File("rb"))
+@model_option
+def tag(file: Any, model: Path) -> None:
+    """Tag blocks from FILE (- for standard input), JSON Lines in and out; lines with the same "page" are one page."""
+    from classifier.tag import tag_lines
+
+    with told():
+        for answer in tag_lines(file, model):
+            click.echo(json.dumps(answer, ensure_ascii=False))
+
+
+@cli.command()
+@click.option("--serve/--no-serve", default=True, help="Serve the catalogue at the end.")
+@click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535))
+def demo(serve: bool, port: int) -> None:
+    """The main job end to end on the bundled sample web: train, crawl, classify, publish, serve."""
+    start = time.monotonic()
+    steps = [["crawl", "sample-sites", "sample-wires", "sample-ads"], ["classify"], ["publish"]]
+    if not (ROOT / "model" / "model.skops").exists():
+        steps.insert(0, ["train"])
+    for step in steps:  # a process each: Twisted's reactor runs once a process, and memory is given back
+        click.echo(f"$ fantomes {' '.join(step)}")
+        done = subprocess.run([sys.executable, "-m", "fantomes", *step], check=False)  # noqa: S603
+        if done.returncode:
+            sys.exit(done.returncode)
+    click.echo(f"data/catalog.db is ready after {time.monotonic() - start:.0f} s")
+    if serve:
+        argv = [sys.executable, "-m", "fantomes", "serve", "--port", str(port)]
+        os.execv(argv[0], argv)  # noqa: S606
+
+
+if __name__ == "__main__":
+    cli()

@@ -86,9 +86,9 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
     Bytes that hold and read as UTF-8 beyond ASCII are UTF-8, whatever is declared: the reverse happens by chance
     about never. See https://html.spec.whatwg.org/multipage/parsing.html#encoding-sniffing-algorithm for the rest.
     """
-    bom, body_after_bom = read_bom(body)
+    bom, mark = read_bom(body)
     declared = bom or http_content_type_encoding(content_type) or html_body_declared_encoding(body)
-    body = body_after_bom if bom and body_after_bom is not None else body
+    body = body.removeprefix(mark or b"")
     for name in (bom, "utf-8", declared and resolve_encoding(declared), "cp1252"):
         if name:
             try:

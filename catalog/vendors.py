@@ -1,0 +1,133 @@
+"""From pages to vendors: one vendor = one registrable domain, and a doubt means no vendor.
+
+Naming the wrong firm is unforgivable. Two guards stand here: what a press-release wire carries is never the wire's,
+and one misjudged page makes no vendor (numbers and reasons: data/publication.yml).
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlite_utils import Database
+
+from catalog.domains import KnownDomains, domain_of, load_known_domains
+from catalog.policy import PublicationPolicy, load_policy
+from catalog.taxonomy import load_taxonomy
+
+LATEST_PAGES = """
+    SELECT pages.*, sources.kind AS source_kind FROM pages JOIN sources ON sources.id = pages.source_id
+    WHERE pages.id = (
+        SELECT id FROM pages AS other WHERE other.url = pages.url ORDER BY fetched_at DESC, id DESC LIMIT 1)
+"""
+"""The latest capture of each address: what the catalogue speaks of."""
+
+
+@dataclass
+class _Domain:
+    """What the latest captures of one domain's own pages show (releases on wires do not count)."""
+
+    pages: int = 0
+    promotion: int = 0
+    claim_pages: int = 0
+    titles: Counter[str] = field(default_factory=Counter)
+
+
+def assign_vendors(db: Database, progress: Callable[[int], None] = lambda n: None) -> dict[str, int]:
+    """Rebuild the store's vendors from its pages and say in claims.vendor_id whose each claim is (null = nobody's).
+
+    Returns counts: vendors, pages (read), releases, releases_without_vendor, domains_refused (a publishable claim, but
+    too few promotion pages). Raises CatalogError.
+    """
+    policy = load_policy(load_taxonomy().labels)
+    known = load_known_domains()
+    with db.atomic():
+        wires = _wires(db, known)
+        domains: dict[str, _Domain] = {}
+        owners: dict[int, str] = {}  # latest capture -> the domain that its claims would go to
+        releases: set[int] = set()
+        pages = list(db.query(LATEST_PAGES))
+        for page in pages:
+            domain = domain_of(page["url"])
+            if domain in wires or page["source_kind"] == "feed":
+                releases.add(page["id"])
+                domain = _subject(db, page["id"], known, wires)
+            elif domain is not None and domain not in known.platforms:
+                _count(db, domains.setdefault(domain, _Domain()), page, policy)
+            if domain is not None:
+                owners[page["id"]] = domain
+            progress(1)
+        accepted = {domain for domain, seen in domains.items() if _is_vendor(seen, policy)}
+        owners = {page: domain for page, domain in owners.items() if domain in accepted}
+        db.execute("UPDATE claims SET vendor_id = NULL WHERE vendor_id IS NOT NULL")
+        db.execute("DELETE FROM vendors")
+        db.table("vendors").insert_all(
+            {"id": vendor_id(domain), "name": vendor_name(domain, domains[domain].titles), "domain": domain}
+            for domain in sorted(accepted)
+        )
+        for page_id, domain in owners.items():
+            db.execute("UPDATE claims SET vendor_id = ? WHERE page_id = ?", [vendor_id(domain), page_id])
+    return {
+        "vendors": len(accepted),
+        "pages": len(pages),
+        "releases": len(releases),
+        "releases_without_vendor": len(releases - set(owners)),
+        "domains_refused": sum(1 for domain, seen in domains.items() if seen.claim_pages and domain not in accepted),
+    }
+
+
+def vendor_id(domain: str) -> str:
+    """The id of the vendor behind a registrable domain. No two domains share one: a domain has no underscore."""
+    return domain.replace(".", "_")
+
+
+def vendor_name(domain: str, titles: Counter[str]) -> str:
+    """A name to show: the part of a page title that spells the domain's name ("Likéo - fans" on likeo.example), the
+    one met most often; without such a part the domain's name capitalised. Titles are the seller's words: never more."""
+    label = domain.split(".")[0]
+    matches: Counter[str] = Counter()
+    for title, times in titles.items():
+        for part in re.split(r"\s+[-–—|·•:»]+\s+|[|·•»]|[:,]\s", title):
+            part = " ".join(part.split())
+            if _bare(part) == _bare(label) and part.isprintable():
+                matches[part] += times
+    if matches:
+        return max(matches, key=lambda part: (matches[part], part))
+    return label if label.startswith("xn--") else label.capitalize()
+
+
+def _bare(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in folded if letter.isalnum() and letter.isascii())
+
+
+def _wires(db: Database, known: KnownDomains) -> set[str]:
+    """Domains that carry other firms' releases: the known ones, and those on which a feed's releases were captured
+    (then a page of that domain which came by another way, such as a WARC, is a release too)."""
+    rows = db.query("SELECT DISTINCT pages.url FROM pages JOIN sources ON sources.id = source_id WHERE kind = 'feed'")
+    found = {domain_of(row["url"]) for row in rows}
+    return {domain for domain in found if domain is not None} | known.wires
+
+
+def _subject(db: Database, page_id: int, known: KnownDomains, wires: set[str]) -> str | None:
+    """The one outside domain that a release links to, or None when there is none or more than one."""
+    links = db.query("SELECT url FROM links WHERE page_id = ?", [page_id])
+    found = {domain_of(link["url"]) for link in links} - known.platforms - wires - {None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _count(db: Database, domain: _Domain, page: dict[str, object], policy: PublicationPolicy) -> None:
+    domain.pages += 1
+    domain.promotion += page["voice"] == "promotion"
+    domain.titles[str(page["title"] or "")] += 1
+    claims = db.query("SELECT label, score, status FROM claims WHERE page_id = ?", [page["id"]])
+    domain.claim_pages += any(
+        policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])  # type: ignore[arg-type]
+        for claim in claims
+    )
+
+
+def _is_vendor(domain: _Domain, policy: PublicationPolicy) -> bool:
+    enough = domain.promotion / domain.pages >= policy.vendor.min_promotion_share
+    return enough and domain.claim_pages >= policy.vendor.min_claim_pages

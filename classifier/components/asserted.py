@@ -1,0 +1,41 @@
+"""fantomes_asserted: takes back the claims that the page asks, denies, quotes, conditions or reports."""
+
+from spacy.language import Language
+from spacy.pipeline import Pipe
+from spacy.tokens import Doc, SpanGroup
+
+from classifier.withdrawals import Withdrawal, withdrawals
+
+
+class Asserted(Pipe):
+    """Filters doc.spans["claims"]; what is taken back stands in doc.spans["withdrawn"], with the rule's id."""
+
+    def __init__(self, name: str, rules: tuple[Withdrawal, ...]) -> None:
+        self.name = name
+        self.rules = rules
+
+    def __call__(self, doc: Doc) -> Doc:
+        claims = doc.spans["claims"]
+        attrs = zip(claims.attrs["scores"], claims.attrs["rules"], claims.attrs["blocks"], strict=True)
+        kept, withdrawn = [], []
+        for claim, (score, made_by, place) in zip(claims, attrs, strict=True):
+            rule = self._withdrawal(claim.label_, claim.text, doc._.blocks[place].text)
+            (withdrawn if rule else kept).append((claim, score, rule or made_by, place))
+        doc.spans["claims"] = _group(doc, "claims", kept)
+        doc.spans["withdrawn"] = _group(doc, "withdrawn", withdrawn)
+        return doc
+
+    def _withdrawal(self, label: str, quote: str, block: str) -> str | None:
+        return next((rule.id for rule in self.rules if rule.withdraws(label, quote, block)), None)
+
+
+def _group(doc: Doc, name: str, rows: list) -> SpanGroup:  # type: ignore[type-arg]
+    spans, scores, rules, places = zip(*rows, strict=True) if rows else ((), (), (), ())
+    attrs = {"scores": list(scores), "rules": list(rules), "blocks": list(places)}
+    return SpanGroup(doc, name=name, spans=list(spans), attrs=attrs)
+
+
+@Language.factory("fantomes_asserted", requires=["doc.spans"], assigns=["doc.spans"])
+def make_asserted(nlp: Language, name: str) -> Asserted:
+    """Rules come from data/withdrawals/<language>.yml."""
+    return Asserted(name, withdrawals(nlp.lang))

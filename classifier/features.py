@@ -1,0 +1,120 @@
+"""What the classifier looks at in a text: words, word beginnings, classes of words, pairs of them, and marks.
+
+Marks are the plainest words of each claim (the classes in capitals in data/patterns) and what stands around them:
+a denial, a question, the shop. They are few and weigh alike, whatever else the text says.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from classifier.lexicon import Lexicon
+from classifier.text import words
+
+MAX_WORDS = 400  # of one text; pairs of classes grow with it
+CONTEXT_WORDS = 40
+_ANSWERS = frozenset(
+    "yes no oui non never jamais absolutely absolument not sure of si nein ja sim nao sì nunca mai niemals assolutamente".split()
+)
+_STOPS = frozenset(".!?;:…")
+_YES = frozenset("yes oui si sì sim ja".split())
+_DENIAL_REACH = 3  # words between a denial and what it denies
+_AROUND = frozenset(
+    "ask hedge shop warn other_seller howto metric we your neg fake platform offer deliver person testimony active".split()
+)
+
+
+class Text(NamedTuple):
+    """One text to judge: a block, or a segment of it."""
+
+    text: str
+    kind: str = "text"
+    context: str = ""
+    """The block before it: an answer is read with its question."""
+
+
+class Features(NamedTuple):
+    """What is present in a text."""
+
+    names: list[str]
+    """Repeated as often as they occur; weighed by rarity."""
+    marks: list[str]
+    """Once each; weighed alike."""
+
+
+def features(item: Text, lexicon: Lexicon) -> Features:
+    """Everything that is known of the text."""
+    found = words(item.text)[:MAX_WORDS]
+    classes = lexicon.classes(found)
+    context = {name for known in lexicon.classes(words(item.context)[:CONTEXT_WORDS]) for name in known}
+    answer = found[0] if found and found[0] in _ANSWERS else ""
+    asked = item.text.rstrip().endswith("?")
+    names = [f"w {word}" for word in found]
+    names += [f"b {first} {second}" for first, second in pairwise(found)]
+    names += [f"p {word[:5]}" for word in found if len(word) > 5]
+    names += [f"p {word[:4]}" for word in found if len(word) > 4]
+    names += _class_features(found, classes)
+    names += [f"k {name}" for name in context]
+    if item.context.rstrip().endswith("?"):
+        names += [f"q {name}" for name in context]
+    if answer:
+        names += [f"y {answer} {name}" for name in context]
+    names += [f"k {item.kind}", f"l {min(6, len(found) // 5)}", *(["?"] if asked else [])]
+    return Features(names, list(_marks(found, classes, context, answer, asked)))
+
+
+def _marks(
+    found: list[str], classes: list[tuple[str, ...]], context: set[str], answer: str, asked: bool
+) -> Iterator[str]:
+    present: set[str] = set()
+    around: set[str] = set()
+    denied = -_DENIAL_REACH - 1
+    for place, (word, known) in enumerate(zip(found, classes, strict=True)):
+        for name in known:
+            if name.isupper():
+                present.add(name)
+                if place - denied <= _DENIAL_REACH:
+                    yield f"denied {name}"
+            elif name in _AROUND:
+                around.add(name)
+        if "neg" in known:
+            denied = place
+        elif word in _STOPS:
+            denied = -_DENIAL_REACH - 1
+    yield from present
+    plain = [name for name in present if not name.endswith("+")]
+    yield from (f"{name} {near}" for name in plain for near in around)
+    if asked:
+        yield from (f"asked {name}" for name in plain)
+    if len(found) <= 6:
+        yield from (f"short {name}" for name in plain)
+    before = [name for name in context if name.isupper() and not name.endswith("+")]
+    yield from (f"before {name}" for name in before)
+    if answer:
+        yield "yes" if answer in _YES else "no"
+        yield from (f"{answer} {name}" for name in before)
+
+
+def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> Iterator[str]:
+    marks = [_mark(word, known) for word, known in zip(found, classes, strict=True)]
+    yield from (f"c {name}" for name in {name for known in marks for name in known})
+    sequence = [known for known in marks if known]
+    for distance in (1, 2):  # classes side by side, or with one other between them
+        for first, second in zip(sequence, sequence[distance:], strict=False):
+            yield from (f"n{distance} {a} {b}" for a in first for b in second)
+    sentence: set[str] = set()
+    for known in [*marks, ("|",)]:  # classes in the same sentence
+        if known == ("|",):
+            names = sorted(sentence)
+            yield from (f"x {a} {b}" for place, a in enumerate(names) for b in names[place + 1 :])
+            sentence = set()
+        else:
+            sentence.update(known)
+
+
+def _mark(word: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    if known:
+        return known
+    if word.isdigit():
+        return (f"#{min(len(word), 5)}",)  # how large a number, not which
+    return ("|",) if word in _STOPS else ()

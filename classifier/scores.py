@@ -1,0 +1,114 @@
+"""From texts to numbers: what the trained model says of blocks, their segments and the page they stand on.
+
+Training and judging both go through here, so that they see the same thing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, vstack
+
+from classifier.features import Text, features
+from classifier.lexicon import lexicon
+from classifier.model import Model
+from classifier.text import segments
+
+CHUNK = 4096  # blocks vectorised at once: bounds the memory on a page of any length
+
+
+@dataclass
+class BlockScores:
+    """Of n blocks: calibrated probabilities (n x L), segment offsets, and per segment the raw decisions."""
+
+    probabilities: NDArray[np.float64]
+    segments: list[list[tuple[int, int]]]
+    segment_decisions: list[NDArray[np.float64]]
+
+
+def segment_texts(item: Text, offsets: Sequence[tuple[int, int]]) -> list[Text]:
+    """The segments of a block as texts of their own; only the first still answers the block before."""
+    return [
+        Text(item.text[start:end], item.kind, "" if place else item.context) for place, (start, end) in enumerate(offsets)
+    ]
+
+
+def score_blocks(model: Model, blocks: Sequence[Text], lang: str) -> tuple[BlockScores, csr_matrix]:
+    """Judge blocks of one language; also their vectors, which the page's voice is judged from."""
+    result = BlockScores(np.zeros((0, len(model.labels))), [], [])
+    vectors, probabilities = [], []
+    for start in range(0, len(blocks), CHUNK):
+        chunk = blocks[start : start + CHUNK]
+        offsets = [segments(block.text) for block in chunk]
+        vector, decisions, parts = _decide(model, chunk, offsets, lang)
+        best = np.array([part.max(axis=0) for part in parts])
+        vectors.append(vector)
+        probabilities.append(calibrate(decisions, best, model.calibration))
+        result.segments += offsets
+        result.segment_decisions += parts
+    if vectors:
+        result.probabilities = np.vstack(probabilities)
+        return result, vstack(vectors, format="csr")
+    return result, model.vectors([])
+
+
+def _decide(
+    model: Model, blocks: Sequence[Text], offsets: list[list[tuple[int, int]]], lang: str
+) -> tuple[csr_matrix, NDArray[np.float64], list[NDArray[np.float64]]]:
+    """Vectors and decisions of blocks, and the decisions of their segments (a single segment is the block)."""
+    words = lexicon(lang)
+    texts, owners = list(blocks), []
+    for place, spans in enumerate(offsets):
+        if len(spans) > 1:
+            texts += segment_texts(blocks[place], spans)
+            owners.append(place)
+    vectors = model.vectors([features(text, words) for text in texts])
+    decisions = np.asarray(vectors @ model.claim_weights, dtype=np.float64) + model.claim_bias
+    parts = [decisions[place : place + 1] for place in range(len(blocks))]
+    row = len(blocks)
+    for place in owners:
+        parts[place] = decisions[row : row + len(offsets[place])]
+        row += len(offsets[place])
+    return vectors[: len(blocks)], decisions[: len(blocks)], parts
+
+
+def calibrate(
+    decisions: NDArray[np.float64], best: NDArray[np.float64], calibration: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probabilities (n x L) from the blocks' decisions and those of their best segments."""
+    return sigmoid(decisions * calibration[:, 0] + best * calibration[:, 1] + calibration[:, 2])
+
+
+def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The logistic function."""
+    return 1 / (1 + np.exp(-np.clip(values, -30, 30)))
+
+
+def voice_evidence(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the claims of a page say about its voice (length 2 L + 2): their mean, their highest, how many blocks."""
+    if not len(probabilities):
+        return np.zeros(2 * probabilities.shape[1] + 2)
+    any_claim = probabilities.max(axis=1)
+    size = np.log1p(len(probabilities)) / 5
+    return np.concatenate([probabilities.mean(axis=0), probabilities.max(axis=0), [any_claim.mean(), size]])
+
+
+def page_vectors(vectors: csr_matrix, pages: csr_matrix) -> csr_matrix:
+    """One row of unit length a page; `pages` (pages x blocks) says which blocks it is made of."""
+    total = pages @ vectors
+    lengths = np.sqrt(np.asarray(total.multiply(total).sum(axis=1)).ravel())
+    lengths[lengths == 0] = 1
+    return csr_matrix(total.multiply(1 / lengths[:, None]))
+
+
+def score_voices(model: Model, vectors: csr_matrix, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities (pages x V) from page vectors and evidence."""
+    decisions = vectors @ model.voice_weights + evidence @ model.voice_evidence + model.voice_bias
+    return softmax(np.asarray(decisions, dtype=np.float64) / model.voice_temperature[0])
+
+
+def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows that sum to one."""
+    shifted = np.exp(values - values.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)

@@ -1,0 +1,66 @@
+"""A block's text as the classifier reads it: cleaned (same length), folded, cut into words and segments."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+MAX_BLOCK_CHARS = 20_000
+"""Characters of one block that are read; a block that goes on is judged by its beginning, so that time stays linear."""
+
+# C0/C1 controls, bidirectional controls (a vendor can hide or reverse words with them), lone surrogates (no UTF-8 form)
+_UNPRINTABLE = {code: " " for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_UNPRINTABLE |= {code: "\ufffd" for code in range(0xD800, 0xE000)}
+_NEEDS_CLEANING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_WORD = re.compile(r"\d+|[^\W\d_]+|[^\w\s]")
+
+# A segment ends after . ! ? … (with closing quotes), and around bullets, pipes and the marks vendors use as bullets.
+_BREAK = re.compile(
+    r"(?<=[.!?…])[\"»”’)\]]*\s+(?=[^\s\d])"
+    r"|\s*[•·|▪►➜➤◆●■]+\s*"
+    r"|\s+[–—]\s+"
+    r"|\s*(?=[✅✔☑✓❌⭐★🔹🔸👉]️?)"
+    r"|\s{2,}"
+)
+_HAS_WORD = re.compile(r"\w")
+
+
+def clean(text: str) -> str:
+    """The same text, character for character, with what spaCy or a reader would choke on replaced."""
+    return text.translate(_UNPRINTABLE) if _NEEDS_CLEANING.search(text) else text
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold_word(word: str) -> str:
+    word = unicodedata.normalize("NFKD", word).casefold()
+    return "".join(char for char in word if not unicodedata.combining(char))
+
+
+def fold(text: str) -> str:
+    """Lower case, no accents, no styled letters (𝗥𝗲𝗮𝗹 -> real); the length may change."""
+    text = text.lower() if text.isascii() else " ".join(map(_fold_word, text.split(" ")))
+    return text.replace("’", "'")
+
+
+def words(text: str) -> list[str]:
+    """Folded words, numbers and single marks, in order."""
+    return _WORD.findall(fold(text[:MAX_BLOCK_CHARS]))
+
+
+def segments(text: str) -> list[tuple[int, int]]:
+    """Offsets of the sentences and bulleted parts of a block, trimmed; at least one if the block holds a word."""
+    text = text[:MAX_BLOCK_CHARS]
+    found, start = [], 0
+    for mark in _BREAK.finditer(text):
+        found.append((start, mark.start()))
+        start = mark.end()
+    found.append((start, len(text)))
+    return [(start, end) for start, end in map(lambda span: _trim(text, *span), found) if _HAS_WORD.search(text, start, end)]
+
+
+def _trim(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end

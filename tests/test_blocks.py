@@ -1,0 +1,123 @@
+"""html -> blocks: what a visitor is shown, and nothing else."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crawler.blocks import KINDS, MAX_BLOCK, page_text, too_deep
+
+URL = "http://shop.example/a/"
+
+
+def shown(html: str) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in page_text(html, URL).blocks]
+
+
+@pytest.mark.parametrize(
+    ("html", "blocks"),
+    [
+        ("<p>100 % <b>real</b> fans</p>", [("text", "100 % real fans")]),
+        ("<h2>Fans <em>locaux</em></h2>", [("heading", "Fans locaux")]),
+        ("<ul><li>One<li><p>Two</p></ul>", [("item", "One"), ("item", "Two")]),
+        ("<li>outer<ul><li>inner</li></ul>tail</li>", [("item", "outer"), ("item", "inner"), ("item", "tail")]),
+        ("<table><tr><td>HQ [R30]<td>0.90</table>", [("cell", "HQ [R30]"), ("cell", "0.90")]),
+        ('<a class="btn-primary" href="/x">Buy now</a> or wait', [("button", "Buy now"), ("text", "or wait")]),
+        ('<input type=submit value="Get fans">', [("button", "Get fans")]),
+        ('<img alt="4.9 of 5 stars" src=x>', [("alt", "4.9 of 5 stars")]),
+        ("<blockquote><p>free fans!</p></blockquote>", [("quote", "free fans!")]),
+        ("<details><summary>Safe?</summary>Yes.</details>", [("heading", "Safe?"), ("text", "Yes.")]),
+        ("<div><span>1 000 fans</span><span>9,90 €</span></div>", [("text", "1 000 fans 9,90 €")]),
+        ("<p>Why us<br>✅ real<br>✅ fast</p>", [("text", "Why us"), ("text", "✅ real"), ("text", "✅ fast")]),
+        ("<p>one<br>line</p>", [("text", "one line")]),
+        ("<nav><a href=/a>Home</a><a href=/b>Prices</a></nav>", [("link", "Home"), ("link", "Prices")]),
+        ("<p>twice</p><p>twice</p>", [("text", "twice")]),
+        ("<p>unclosed <b>bold<p>next</b>", [("text", "unclosed bold"), ("text", "next")]),
+        ("<select><option>1000 fans<option>5000 fans</select>", [("option", "1000 fans"), ("option", "5000 fans")]),
+    ],
+)
+def test_kinds_and_edges(html: str, blocks: list[tuple[str, str]]) -> None:
+    assert shown(html) == blocks
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p style='display: none'>x1 fans</p>", "<p style='visibility:hidden'>x1 fans</p>", "<p hidden>x1 fans</p>",
+        "<script>x1 fans</script>", "<style>x1 fans</style>", "<template>x1 fans</template>",
+        "<noscript>x1 fans</noscript>", "<svg><text>x1 fans</text></svg>", "<!-- x1 fans -->",
+        "<i class='material-icons'>star_border</i>", "<textarea>x1 fans</textarea>",
+        "<select>" + "<option>Country</option>" * 60 + "</select>",
+    ],
+)  # fmt: skip
+def test_what_no_reader_sees_is_no_block(html: str) -> None:
+    assert shown(f"<body>{html}") == []
+
+
+def test_head_and_json_ld() -> None:
+    html = """<head><title>Fans &amp; co</title><meta name="description" content="Real fans">
+        <meta property="og:title" content="Fans &amp; co">
+        <script type="application/ld+json">{"@type": "FAQPage", "datePublished": "2026-01-02", "mainEntity": [
+          {"@type": "Question", "name": "Safe?", "acceptedAnswer": {"@type": "Answer", "text": "<p>Always</p>"}}],
+          "publisher": {"@type": "Organization", "name": "Shop"}}</script>
+        <script type="application/ld+json">{broken</script></head>"""
+    page = page_text(html, URL)
+    assert page.title == "Fans & co"
+    assert page.published_at == "2026-01-02"
+    assert [(block.kind, block.text) for block in page.blocks] == [
+        ("title", "Fans & co"), ("meta", "Real fans"), ("data", "Safe?"), ("data", "Always"),
+    ]  # fmt: skip
+
+
+def test_links_are_absolute_and_keep_their_words() -> None:
+    html = '<base href="/b/"><p>See <a href="c?d=1">the <b>prices</b></a> <a href="mailto:x@y.example">x</a><a>none</a>'
+    assert page_text(html, URL).links == [
+        ("http://shop.example/b/c?d=1", "the prices"), ("mailto:x@y.example", "x"),
+    ]  # fmt: skip
+
+
+def test_broken_addresses_are_no_links() -> None:
+    assert page_text('<a href="http://[">x</a><a href="  ">y</a>', URL).links == []
+
+
+def test_a_long_text_is_cut_at_spaces_and_loses_no_word() -> None:
+    words = [f"word{n}" for n in range(3000)]
+    blocks = page_text(f"<p>{' '.join(words)}</p>", URL).blocks
+    assert len(blocks) > 1
+    assert all(len(block.text) <= MAX_BLOCK for block in blocks)
+    assert " ".join(block.text for block in blocks).split() == words
+
+
+@given(
+    st.lists(
+        st.text(st.characters(categories=("L", "N")), min_size=2, max_size=12), min_size=1, max_size=20, unique=True
+    )
+)
+def test_every_paragraph_comes_out_once_and_in_order(words: list[str]) -> None:
+    html = "".join(f"<div><p>{word}</p></div>" for word in words)
+    assert [text for _, text in shown(html)] == words
+
+
+PIECES = ["<p>", "</div>", "<b>", "<a href=x>", "<td>", "</a>", "x ", "<", "&amp;", "<select>", "<svg>", "]]>"]
+
+
+@given(st.text(max_size=300) | st.lists(st.sampled_from(PIECES)).map("".join))
+def test_any_text_gives_clean_blocks(html: str) -> None:
+    for kind, text in shown(html):
+        assert kind in KINDS
+        assert text == " ".join(text.split())
+        assert 0 < len(text) <= MAX_BLOCK
+
+
+def test_depth_is_seen_before_it_is_parsed() -> None:
+    assert too_deep("<div>" * 100_000)
+    assert too_deep("<div>" * 50_000 + "</div>" * 50_000)
+    assert not too_deep("<div><p>x</p></div>" * 50_000)
+    assert not too_deep("<p>one<br>" * 50_000)
+
+
+def test_a_deep_page_that_is_let_through_is_read_in_time() -> None:
+    start = time.process_time()
+    assert shown("<div>" * 4_900 + "fans") == [("text", "fans")]
+    assert time.process_time() - start < 2
