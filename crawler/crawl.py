@@ -1,7 +1,7 @@
 """One crawl: from source files to pages in the store, going on where an earlier one was cut short."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ def crawl(
     contact: str | None = None,
     log_file: Path | None = None,
     progress: Callable[[int], None] = lambda visits: None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Crawl `sources`; returns counts by outcome and whether all runs came to their end. Once a process (Twisted).
 
     `contact`, an address or page where a site's keeper finds who crawls, goes into the user agent; it is required
-    unless all sources are on loopback. `progress` is called with the number of addresses done. Raises CrawlError.
+    unless all sources are on loopback. `progress` is called with the number of addresses done.
+    `overrides` replace our Scrapy settings (tests: shorter waits, another server on loopback). Raises CrawlError.
     """
     if not contact and not all(source.loopback for source in sources):
         raise CrawlError("say who crawls: set FANTOMES_CONTACT (or --contact) to an e-mail address or a page about you")
@@ -59,6 +61,7 @@ def crawl(
                 },
                 "LOG_FILE": str(log_file) if log_file else None,
                 "LOG_ENABLED": log_file is not None,
+                **(overrides or {}),
             }
         )
         if log_file is None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedError, IgnoreRequest
 from scrapy.http import Response
 from twisted.internet.address import IPv4Address as TwistedIPv4
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
@@ -150,38 +150,33 @@ class RobotsFailureMiddleware:
         return response
 
     def process_exception(self, request: Request, exception: Exception) -> Response | None:
-        if self._is_robots(request) and not isinstance(exception, Refused):
-            return Response(request.url, body=b"User-agent: *\nDisallow: /\n", request=request)
-        return None
+        if not self._is_robots(request) or isinstance(exception, Refused):
+            return None
+        # where no server answers at all, the page's own request will fail too, and for the true reason
+        nobody = isinstance(exception, CannotResolveHostError | DownloadConnectionRefusedError)
+        return Response(request.url, body=b"" if nobody else b"User-agent: *\nDisallow: /\n", request=request)
 
     @staticmethod
     def _is_robots(request: Request) -> bool:
         return bool(request.meta.get("dont_obey_robotstxt")) and urlsplit(request.url).path == "/robots.txt"
 
 
+OUTCOMES = {
+    "DownloadTimeoutError": "timeout",
+    "ResponseDataLossError": "cut-short",
+    "DownloadConnectionRefusedError": "no-connection",
+    "DownloadCancelledError": "too-large",
+    "DownloadFailedError": "connection-lost",
+    "BadGzipFile": "bad-encoding",
+}
+REASONS = {"robots.txt": "robots", "redirect": "redirects", "DOWNLOAD_MAXSIZE": "too-large"}  # in Scrapy's own words
+
+
 def outcome_of(error: BaseException | None, url: str) -> str:
     """The short word under which a failed request is counted."""
-    name = type(error).__name__
-    known: dict[str, Any] = {
-        "DownloadTimeoutError": "timeout",
-        "ResponseDataLossError": "cut-short",
-        "DownloadConnectionRefusedError": "no-connection",
-        "DownloadCancelledError": "too-large",
-        "DownloadFailedError": "connection-lost",
-    }
-    if isinstance(error, Refused):
-        return str(error)
     if isinstance(error, IgnoreRequest):
-        text = str(error)
-        return (
-            "robots"
-            if "robots.txt" in text
-            else "redirects"
-            if "redirect" in text
-            else "too-large"
-            if "size" in text
-            else text
-        )
+        return next((word for part, word in REASONS.items() if part in str(error)), str(error))
+    name = type(error).__name__
     if name == "CannotResolveHostError":
         return "private-address" if urlsplit(url).hostname in Resolver.refused else "unknown-host"
-    return known.get(name, name)
+    return OUTCOMES.get(name, name)

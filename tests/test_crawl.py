@@ -1,0 +1,291 @@
+"""The crawl over real HTTP: the sample web as a careful reader expects it, hostile servers, kill -9, a full disk."""
+
+import gzip
+import os
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+from crawling import run_crawl, start_crawl, write_source
+from warcio.archiveiterator import ArchiveIterator
+
+from data import DATA
+
+SOURCES = [str(DATA / "sources" / f"sample-{name}.yml") for name in ("sites", "wires", "ads")]
+EXPECTED = yaml.safe_load((DATA / "samples" / "expected.yml").read_text("utf-8"))
+
+
+def rows(folder: Path, query: str, *values: Any) -> list[Any]:
+    with sqlite3.connect(folder / "fantomes.db") as db:
+        return db.execute(query, values).fetchall()
+
+
+def check_archive(folder: Path) -> dict[str, int]:
+    """Every record of the archive verifies, but for a last one that a kill cut short; counts of URLs requested."""
+    asked: dict[str, int] = {}
+    for path in (folder / "archive").iterdir():
+        with path.open("rb") as file:
+            for record in ArchiveIterator(file, check_digests="raise"):
+                record.raw_stream.read()
+                if record.rec_type == "request":
+                    url = record.rec_headers.get_header("WARC-Target-URI")
+                    asked[url] = asked.get(url, 0) + 1
+    return asked
+
+
+@pytest.fixture(scope="module")
+def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sampled")
+    result = run_crawl(folder, SOURCES)
+    assert result["finished"]
+    return folder
+
+
+def test_the_sample_web_has_the_pages_that_are_expected(sampled: Path) -> None:
+    found: dict[str, set[str]] = {host: set() for host in EXPECTED["hosts"]}
+    for (url,) in rows(sampled, "SELECT url FROM pages"):
+        found[url.split("/")[2]].add(url)
+    assert {host: len(urls) for host, urls in found.items()} == {
+        host: expected["pages"] for host, expected in EXPECTED["hosts"].items()
+    }
+
+
+def test_what_robots_or_the_scope_forbid_is_never_asked_for(sampled: Path) -> None:
+    asked = check_archive(sampled)
+    assert len(asked) > 100
+    assert not set(EXPECTED["never"]) & set(asked)
+    assert not [url for url in asked if "127.0.0.1" in url or "169.254" in url]
+    outcomes = dict(rows(sampled, "SELECT outcome, count(*) FROM frontier GROUP BY 1"))
+    assert {"robots": 2, "private-address": 2, "redirects": 1, "http-404": 1}.items() <= outcomes.items()
+
+
+def test_quotes_stand_in_blocks_and_hidden_text_does_not(sampled: Path) -> None:
+    text: dict[str, str] = {}
+    for url, block in rows(sampled, "SELECT url, text FROM blocks JOIN pages ON pages.id = page_id"):
+        text[url] = f"{text.get(url, '')}\n{block}"
+    missing = [
+        entry for entry in EXPECTED["claims"] + EXPECTED["nothing"] if entry["quote"] not in text.get(entry["url"], "")
+    ]
+    assert not missing
+    # what only a stylesheet hides may be a closed answer of an FAQ: it is read (README, limits)
+    shown = [
+        entry for entry in EXPECTED["hidden"] if entry["quote"] in text[entry["url"]] and entry["how"] != "stylesheet"
+    ]
+    assert not shown
+
+
+def test_evidence_is_where_the_page_says(sampled: Path) -> None:
+    for url, warc, offset, length in rows(sampled, "SELECT url, warc, warc_offset, warc_length FROM pages"):
+        with (sampled / "archive" / warc).open("rb") as file:
+            file.seek(offset)
+            member = gzip.decompress(file.read(length))
+        assert f"WARC-Target-URI: {url}".encode() in member or "utm_" in member.decode("latin-1")
+
+
+def test_feed_dates_reach_the_pages(sampled: Path) -> None:
+    dated = rows(sampled, "SELECT count(*) FROM pages WHERE source_id = 'sample-wires' AND published_at IS NOT NULL")
+    assert dated[0][0] >= 10
+
+
+def test_a_second_crawl_stores_nothing_twice(sampled: Path) -> None:
+    before = rows(sampled, "SELECT count(*), max(last_seen_at) FROM pages")
+    time.sleep(1.1)
+    result = run_crawl(sampled, SOURCES)
+    after = rows(sampled, "SELECT count(*), max(last_seen_at) FROM pages")
+    assert result["finished"]
+    assert after[0][0] == before[0][0]
+    assert after[0][1] > before[0][1]
+    assert "stored" not in dict(rows(sampled, "SELECT outcome, 1 FROM frontier WHERE run_id > 3"))
+
+
+@contextmanager
+def server(pages: dict[str, Any]) -> Iterator[int]:
+    """Serves path -> body, (status, headers, body), or a function of the handler, on 127.0.0.1."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = pages.get(self.path, (404, {}, b""))
+            if callable(answer):
+                answer(self)
+                return
+            status, headers, body = (200, {}, answer) if isinstance(answer, bytes) else answer
+            self.send_response(status)
+            for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            with suppress(ConnectionError):
+                self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    web.daemon_threads = True
+    Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        yield web.server_address[1]
+    finally:
+        web.shutdown()
+        web.server_close()
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    with suppress(ConnectionError):  # the crawler hangs up
+        for _ in range(50):
+            handler.wfile.write(b"x")
+            time.sleep(0.1)
+
+
+def test_hostile_answers_are_counted_and_the_rest_is_stored(tmp_path: Path) -> None:
+    bomb = gzip.compress(b"<p>" + b"fans " * 20_000_000)  # 100 MB in 100 kB
+    pages: dict[str, Any] = {
+        "/good": b"<p>real fans</p>",
+        "/drip": drip,
+        "/hang": lambda handler: time.sleep(5),
+        "/short": (200, {"Content-Length": "5000"}, b"<p>cut</p>"),
+        "/bomb": (200, {"Content-Encoding": "gzip"}, bomb),
+        "/large": b"<p>" + b"fans " * 2_100_000,
+        "/binary": b"\x00\x01\x02fans" * 500,
+        "/empty": b"",
+        "/deep": b"<div>" * 100_000,
+        "/reset": lambda handler: handler.connection.close(),
+        "/many": (302, {"Location": "/many?x=1"}, b""),
+        "/many?x=1": (302, {"Location": "/many"}, b""),
+        "/liar": (200, {"Content-Encoding": "gzip"}, b"<p>not packed</p>"),
+        "/private": (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""),
+        "/rebound": (302, {"Location": "http://localhost/"}, b""),
+        "/port": (302, {"Location": "http://[::ffff:127.0.0.1]/"}, b""),
+        "/file": (302, {"Location": "file:///etc/passwd"}, b""),
+        "/elsewhere": (302, {"Location": "http://other.example/"}, b""),
+        "/broken": b"<table><tr><p>local fans<div></tr>",
+        "/latin": (200, {"Content-Type": "text/html; charset=utf-8"}, "<p>abonnés réels</p>".encode("latin-1")),
+    }
+    pages["/"] = "".join(f'<li><a href="{path}">x</a>' for path in pages if "?" not in path).encode()
+    write_source(tmp_path, "shop", ["http://shop.example/"])
+    with server(pages) as port:
+        result = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert result["finished"]
+    outcomes = {url.rpartition("/")[2]: out for url, out in rows(tmp_path, "SELECT url, outcome FROM frontier")}
+    assert outcomes == {
+        "": "stored", "good": "stored", "broken": "stored", "latin": "stored",
+        "drip": "timeout", "hang": "timeout", "short": "cut-short", "reset": "connection-lost", "many": "redirects",
+        "bomb": "too-large", "large": "too-large", "binary": "not-text", "empty": "empty", "deep": "too-deep",
+        "liar": "bad-encoding",
+        "private": "private-address", "rebound": "off-site", "port": "private-address", "elsewhere": "off-site",
+        "file": "http-302",  # Scrapy follows redirects to HTTP alone
+    }  # fmt: skip
+    texts = {text for (text,) in rows(tmp_path, "SELECT text FROM blocks WHERE kind = 'text'")}
+    assert texts == {"abonnés réels", "local fans", "real fans"}
+    check_archive(tmp_path)
+
+
+def test_a_name_with_private_addresses_is_refused_by_the_resolver(tmp_path: Path) -> None:
+    """localhost resolves to loopback on every machine: as a start address nothing but the resolver stands before it."""
+    with server({"/": b"<p>secret fans</p>"}) as port:
+        write_source(tmp_path, "spy", [f"http://spy.example:{port}/", f"http://localhost.:{port}/"], kind="ads")
+        result = run_crawl(tmp_path, ["spy"], LOOPBACK_HOSTS={"spy.example": port})
+    assert result["outcomes"] == {"stored": 1, "private-address": 1}
+    assert result["finished"]
+
+
+@pytest.mark.parametrize(("status", "fetched"), [(503, False), (429, False), (404, True), (403, True)])
+def test_robots_txt_that_fails_means_stay_away(tmp_path: Path, status: int, fetched: bool) -> None:
+    write_source(tmp_path, "shop", ["http://shop.example/"])
+    with server({"/": b"<p>fans</p>", "/robots.txt": (status, {}, b"User-agent: *\nDisallow: /")}) as port:
+        run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert [row[0] for row in rows(tmp_path, "SELECT outcome FROM frontier")] == ["stored" if fetched else "robots"]
+
+
+def test_crawl_delay_is_kept(tmp_path: Path) -> None:
+    write_source(tmp_path, "shop", ["http://shop.example/"])
+    pages = {"/": b"<a href=/a>a</a><a href=/b>b</a>", "/a": b"<p>a1</p>", "/b": b"<p>b1</p>"}
+    pages["/robots.txt"] = b"User-agent: *\nCrawl-delay: 0.7"
+    with server(pages) as port:
+        start = time.monotonic()
+        run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert rows(tmp_path, "SELECT count(*) FROM pages") == [(3,)]
+    assert time.monotonic() - start > 2 * 0.7
+
+
+def test_a_killed_crawl_goes_on_and_loses_nothing(tmp_path: Path) -> None:
+    count = 60
+    pages: dict[str, Any] = {f"/p{n}": f"<p>page {n} of fans</p>".encode() for n in range(count)}
+    pages["/"] = "".join(f"<a href=/p{n}>x</a>" for n in range(count)).encode()
+
+    def slowly(body: bytes) -> Any:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            time.sleep(0.01)
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/html")
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return answer
+
+    write_source(tmp_path, "shop", ["http://shop.example/"])
+    kills = 0
+    with server({path: slowly(body) for path, body in pages.items()}) as port:
+        for wanted in (5, 20, 40):
+            process = start_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+            while process.poll() is None:
+                time.sleep(0.02)
+                if (tmp_path / "fantomes.db").exists() and _stored(tmp_path) >= wanted:
+                    os.kill(process.pid, signal.SIGKILL)
+                    kills += 1
+                    break
+            process.communicate()
+            for page, blocks in rows(
+                tmp_path,
+                "SELECT pages.id, count(blocks.id) FROM pages LEFT JOIN blocks ON page_id = pages.id GROUP BY 1",
+            ):
+                assert blocks > 0, f"page {page} is stored by half"
+        result = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert kills == 3
+    assert result["finished"]
+    assert rows(tmp_path, "SELECT count(*), count(DISTINCT url) FROM pages") == [(count + 1, count + 1)]
+    assert rows(tmp_path, "SELECT count(*) FROM runs") == [(1,)]
+    for url, warc, offset, length in rows(tmp_path, "SELECT url, warc, warc_offset, warc_length FROM pages"):
+        with (tmp_path / "archive" / warc).open("rb") as file:
+            file.seek(offset)
+            assert url.encode() in gzip.decompress(file.read(length))
+
+
+def _stored(folder: Path) -> int:
+    try:
+        return int(rows(folder, "SELECT count(*) FROM pages")[0][0])
+    except sqlite3.Error:
+        return 0
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_what_was_stored(tmp_path: Path) -> None:
+    pages: dict[str, Any] = {f"/p{n}": f"<p>page {n} {'of many real fans ' * 3000}</p>".encode() for n in range(40)}
+    pages["/"] = "".join(f"<a href=/p{n}>x</a>" for n in range(40)).encode()
+    write_source(tmp_path, "shop", ["http://shop.example/"])
+    with server(pages) as port:
+        resource_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        signal.signal(
+            signal.SIGXFSZ, signal.SIG_IGN
+        )  # inherited: a write beyond the limit is an error, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource_limit[1]))
+        try:
+            process = start_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+            out, _ = process.communicate(timeout=60)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, resource_limit)
+        assert "cannot be written" in out
+        stored = _stored(tmp_path)
+        assert 0 < stored < 41
+        result = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert result["finished"]
+    assert rows(tmp_path, "SELECT count(*) FROM pages") == [(41,)]
