@@ -6,6 +6,7 @@ a `resource` record. A file that is broken somewhere gives what stands before th
 
 import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from io import BytesIO
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+import brotli
+from backports import zstd
 from sqlite_utils import Database
 from warcio.archiveiterator import ArchiveIterator
-from warcio.bufferedreaders import BufferedReader, ChunkedDataReader
+from warcio.bufferedreaders import ChunkedDataReader
 from warcio.exceptions import ArchiveLoadFailed
 from warcio.recordloader import ArcWarcRecord
 
@@ -98,7 +101,7 @@ def _warc(
             progress(1)
         if not seen:
             raise _Broken("holds no WARC record")
-    except (ArchiveLoadFailed, EOFError, ValueError) as error:
+    except (ArchiveLoadFailed, EOFError, ValueError, AttributeError, zlib.error) as error:  # warcio's ways to fail
         raise _Broken(f"breaks off after {seen} records: {' '.join(str(error).split())}") from error
 
 
@@ -144,16 +147,34 @@ def _read(stream: Any, limit: int = MAX_BODY) -> bytes:
     return b"".join(parts)
 
 
-def _decompress(payload: bytes, encoding: str) -> bytes:
-    encoding = encoding.strip().lower().removeprefix("x-")
-    if encoding in ("", "identity"):
-        return payload
-    if encoding not in BufferedReader.get_supported_decompressors():
-        raise NotAPage("unknown-encoding", encoding)
+def _decompress(payload: bytes, encodings: str) -> bytes:
+    """The body without its content encodings, and never much more than MAX_BODY of it."""
+    for encoding in reversed([name.strip().lower() for name in encodings.split(",")]):
+        if encoding in ("", "identity"):
+            continue
+        if encoding not in DECOMPRESS:
+            raise NotAPage("unknown-encoding", encoding)
+        try:
+            payload = DECOMPRESS[encoding](payload)
+        except (zlib.error, brotli.error, zstd.ZstdError, EOFError) as error:
+            raise NotAPage("bad-encoding", f"{encoding}: {error}") from error
+    return payload
+
+
+def _inflate(data: bytes) -> bytes:
     try:
-        return _read(BufferedReader(BytesIO(payload), decomp_type=encoding))
-    except Exception as error:  # zlib.error, brotli.error: each library has its own
-        raise NotAPage("bad-encoding", f"{encoding}: {error}") from error
+        return zlib.decompressobj(47).decompress(data, MAX_BODY + 1)  # 47: gzip or zlib, whichever it is
+    except zlib.error:
+        return zlib.decompressobj(-15).decompress(data, MAX_BODY + 1)  # raw deflate, as some servers send it
+
+
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": _inflate,
+    "x-gzip": _inflate,
+    "deflate": _inflate,
+    "br": lambda data: brotli.Decompressor().process(data, output_buffer_limit=MAX_BODY + 1),
+    "zstd": lambda data: zstd.ZstdFile(BytesIO(data)).read(MAX_BODY + 1),
+}
 
 
 def _saved_page(db: Database, archive: Archive, path: Path, url: str | None) -> str:
