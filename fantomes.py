@@ -95,7 +95,10 @@ def cli() -> None:
 @quiet_option
 @json_option
 def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
-    """Crawl SOURCEs (names or files of data/sources, all by default); goes on where a crawl was cut short."""
+    """Fetch and archive the pages of sources.
+
+    A SOURCE is a name in data/sources or a file; all of data/sources by default. Goes on where a crawl was cut short.
+    """
     from crawler.crawl import crawl as run
     from crawler.sources import load_sources
 
@@ -116,7 +119,7 @@ def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path
 @quiet_option
 @json_option
 def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
-    """Read FILEs captured by others: WARC (gzipped or not) and saved HTML pages."""
+    """Read files captured by others: WARC (gzipped or not), saved HTML."""
     from crawler.ingest import IngestError
     from crawler.ingest import ingest as run
 
@@ -138,7 +141,7 @@ def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, qu
 @quiet_option
 @json_option
 def classify(everything: bool, db: Path, model: Path, quiet: bool, as_json: bool) -> None:
-    """Judge the voice of stored pages and tag their claims; a rerun reads only what is new."""
+    """Judge who speaks on each page and tag its claims. A rerun reads only what is new."""
     from classifier.classify import classify as run
 
     with told():
@@ -159,7 +162,7 @@ def classify(everything: bool, db: Path, model: Path, quiet: bool, as_json: bool
 @quiet_option
 @json_option
 def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) -> None:
-    """Build the public catalogue from the working store, by the policy in data/publication.yml."""
+    """Build the public catalogue. What may be shown stands in data/publication.yml."""
     from catalog.publish import publish as run
     from catalog.vendors import assign_vendors
 
@@ -225,7 +228,11 @@ def evaluate(file: Path, model: Path, as_json: bool) -> None:
 @click.argument("file", type=click.File("rb"))
 @model_option
 def tag(file: Any, model: Path) -> None:
-    """Tag blocks from FILE (- for standard input), JSON Lines in and out; lines with the same "page" are one page."""
+    """Tag blocks of text, JSON Lines in and out.
+
+    FILE (- for standard input) has lines {"id", "page", "text", "context"?, "lang"?}; neighbours with the same "page"
+    are one page, whose voice is judged from all of them.
+    """
     from classifier.tag import tag_lines
 
     with told():
@@ -237,7 +244,7 @@ def tag(file: Any, model: Path) -> None:
 @click.option("--serve/--no-serve", default=True, help="Serve the catalogue at the end.")
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535))
 def demo(serve: bool, port: int) -> None:
-    """The main job end to end on the bundled sample web: train, crawl, classify, publish, serve."""
+    """Do the main job on the bundled sample web. Trains first when there is no model."""
     start = time.monotonic()
     steps = [["crawl", "sample-sites", "sample-wires", "sample-ads"], ["classify"], ["publish"]]
     if not (ROOT / "model" / "model.skops").exists():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from datasette import handle_exception, hookimpl
+from datasette import hookimpl
 from markupsafe import Markup, escape
 
 from catalog.browse import routes
@@ -14,8 +14,13 @@ from catalog.highlight import plain
 
 @hookimpl
 def startup() -> None:
-    """Make Datasette's error pages work beside spaCy, which brings the package rich: where there is rich, Datasette has
-    it print every exception with all local variables, and for a 404 that call itself fails and the reader gets a 500."""
+    """Make Datasette's error pages work beside spaCy, which brings the package rich.
+
+    Where there is rich, Datasette 0.65.5 has it print every exception with all local variables; for an unknown address
+    that call itself fails, and the reader gets a bare 500 in place of the 404.
+    """
+    from datasette import handle_exception  # not above: it loads the plugins, of which this module is one
+
     handle_exception.rich = None
 
 

@@ -3,22 +3,27 @@
 import re
 from urllib.parse import urlsplit
 
-_SCHEME = re.compile(r"(?i)\b(h)tt(ps?)(?=:)")
+_SCHEME = re.compile(r"(?i)(h)tt(ps?)(?=:)")
 _HOST = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://|//)?(?P<host>[^/?#]*)(?P<path>.*)", re.DOTALL)
+_NESTED = re.compile(r"(?i)h(?:tt|xx)ps?:(?://)?[^/?#&\s]*")
 _DOT = re.compile(r"(?<!\[)\.(?!\])")
 
 
 def defang(address: str) -> str:
     """A web address, or a bare host, that no browser, chat or spreadsheet turns into a link. Idempotent.
 
-    The path may hold a whole address again (https://a.example/?to=https://b.example): its scheme goes too.
+    The path may hold a whole address again (https://a.example/?to=https://b.example): it is treated alike.
     """
     return _HOST.sub(_defang_parts, address, count=1)
 
 
 def _defang_parts(match: re.Match[str]) -> str:
     scheme, host, path = match["scheme"] or "", match["host"], match["path"]
-    return _SCHEME.sub(r"\1xx\2", scheme) + _DOT.sub("[.]", host) + _SCHEME.sub(r"\1xx\2", path)
+    return _unlink(scheme + host) + _NESTED.sub(lambda nested: _unlink(nested[0]), path)
+
+
+def _unlink(address: str) -> str:
+    return _DOT.sub("[.]", _SCHEME.sub(r"\1xx\2", address))
 
 
 def is_address(text: str) -> bool:

@@ -42,7 +42,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class VendorRule:
-    """How many of a domain's own pages must be promotion, and how many must carry a publishable claim."""
+    """What a domain's own pages must show: the share that promotes, and how many carry a publishable claim."""
 
     min_promotion_share: float
     min_claim_pages: int
@@ -55,6 +55,10 @@ class PublicationPolicy:
     publisher: Publisher
     rules: tuple[Rule, ...]
     vendor: VendorRule
+
+    def promotes(self, voice: str | None, voice_score: float | None) -> bool:
+        """True when a rule would publish a page of this voice."""
+        return any(voice == rule.voice and (voice_score or 0) >= rule.voice_score for rule in self.rules)
 
     def lets_through(
         self, status: str, voice: str | None, voice_score: float | None, label: str, score: float

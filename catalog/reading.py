@@ -36,7 +36,7 @@ async def labels(db: "Database", lang: str) -> list[Row]:
 
 async def vendors(db: "Database", sort: str = "claims", limit: int = 1000) -> list[Row]:
     """Vendors with claims per label (`labels`: {label: n}). `sort`: claims, name, latest, or a label's id."""
-    order = {"claims": "claims DESC, name", "name": "name COLLATE NOCASE, id", "latest": "latest DESC, name"}
+    order = {"claims": "claims DESC, name", "name": "name COLLATE NOCASE, vendors.id", "latest": "latest DESC, name"}
     found = await rows(
         db,
         f"""SELECT vendors.id, name, domain, count(*) AS claims, max(fetched_at) AS latest,
@@ -116,7 +116,7 @@ async def blocks_around(db: "Database", page_id: int, position: int, reach: int 
 
 
 async def provisions(db: "Database", label: str, lang: str) -> list[Row]:
-    """What a claim of this label may fall under, in one language; in each jurisdiction what holds for every label first."""
+    """What a claim of this label may fall under, in one language; what holds for every label first."""
     return await rows(
         db,
         f"""SELECT id, jurisdiction, about, citation_{lang} AS citation, line_{lang} AS line, address, mark

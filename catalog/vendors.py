@@ -9,6 +9,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 
 from sqlite_utils import Database
 
@@ -23,6 +25,8 @@ LATEST_PAGES = """
 """
 """The latest capture of each address: what the catalogue speaks of."""
 
+_FRONT_PAGE = re.compile(r"/?(index\.\w+)?")
+
 
 @dataclass
 class _Domain:
@@ -31,6 +35,7 @@ class _Domain:
     pages: int = 0
     promotion: int = 0
     claim_pages: int = 0
+    front: bool | None = None  # does the front page promote? None = it was not captured
     titles: Counter[str] = field(default_factory=Counter)
 
 
@@ -38,7 +43,7 @@ def assign_vendors(db: Database, progress: Callable[[int], None] = lambda n: Non
     """Rebuild the store's vendors from its pages and say in claims.vendor_id whose each claim is (null = nobody's).
 
     Returns counts: vendors, pages (read), releases, releases_without_vendor, domains_refused (a publishable claim, but
-    too few promotion pages). Raises CatalogError.
+    not enough that shows a seller). Raises CatalogError.
     """
     policy = load_policy(load_taxonomy().labels)
     known = load_known_domains()
@@ -117,17 +122,24 @@ def _subject(db: Database, page_id: int, known: KnownDomains, wires: set[str]) -
     return found.pop() if len(found) == 1 else None
 
 
-def _count(db: Database, domain: _Domain, page: dict[str, object], policy: PublicationPolicy) -> None:
+def _count(db: Database, domain: _Domain, page: dict[str, Any], policy: PublicationPolicy) -> None:
+    promotes = policy.promotes(page["voice"], page["voice_score"])
     domain.pages += 1
-    domain.promotion += page["voice"] == "promotion"
-    domain.titles[str(page["title"] or "")] += 1
+    domain.promotion += promotes
+    if _FRONT_PAGE.fullmatch(urlsplit(page["url"]).path):
+        domain.front = promotes or bool(domain.front)  # www and bare name, http and https: one of them is enough
+    domain.titles[page["title"] or ""] += 1
     claims = db.query("SELECT label, score, status FROM claims WHERE page_id = ?", [page["id"]])
     domain.claim_pages += any(
-        policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])  # type: ignore[arg-type]
+        policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
         for claim in claims
     )
 
 
 def _is_vendor(domain: _Domain, policy: PublicationPolicy) -> bool:
+    """Where the front page was captured it must promote too.
+
+    A shop of ceiling fans or a research blog can have a page that reads like a seller's; such a front page it has not.
+    """
     enough = domain.promotion / domain.pages >= policy.vendor.min_promotion_share
-    return enough and domain.claim_pages >= policy.vendor.min_claim_pages
+    return enough and domain.front is not False and domain.claim_pages >= policy.vendor.min_claim_pages

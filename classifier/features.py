@@ -24,6 +24,18 @@ _AROUND = frozenset(
 )
 
 
+# Names of features that show whether a page is about bought fans at all, whoever speaks on it.
+EVIDENCE = (
+    *(f"c {name}" for name in ("fans", "trade", "trade+", "platform", "warn", "fake", "we", "your")),
+    *(f"n{distance} offer {what}" for distance in (1, 2) for what in ("fans", "platform", "trade")),
+    *(f"n{distance} #{digits} fans" for distance in (1, 2) for digits in (3, 4, 5)),
+    *(f"x {min('fans', other)} {max('fans', other)}" for other in
+      "offer platform deliver your money speed real guarantee warn fake we hedge trade".split()),
+    *(f"x {min('platform', other)} {max('platform', other)}" for other in "offer visible real your trade".split()),
+    "x trade warn",
+)  # fmt: skip
+
+
 class Text(NamedTuple):
     """One text to judge: a block, or a segment of it."""
 
@@ -96,7 +108,7 @@ def _marks(
 
 
 def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> Iterator[str]:
-    marks = [_mark(word, known) for word, known in zip(found, classes, strict=True)]
+    marks = [_mark(word, tuple(filter(str.islower, known))) for word, known in zip(found, classes, strict=True)]
     yield from (f"c {name}" for name in {name for known in marks for name in known})
     sequence = [known for known in marks if known]
     for distance in (1, 2):  # classes side by side, or with one other between them

@@ -45,10 +45,12 @@ class Model:
     thresholds: NDArray[np.float64]
     """L: the probability from which a claim is asserted."""
     voice_weights: NDArray[np.float32]
-    """F x V"""
-    voice_evidence: NDArray[np.float64]
-    """E x V: see voice_evidence() in scores.py"""
+    """NAME_BUCKETS x V"""
     voice_bias: NDArray[np.float64]
+    topic_weights: NDArray[np.float64]
+    """2 E: page_evidence() of scores.py -> whether a page is about bought fans"""
+    topic_bias: NDArray[np.float64]
+    """One number"""
     voice_temperature: NDArray[np.float64]
     """One number by which the voice's decisions are divided before the softmax."""
 

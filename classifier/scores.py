@@ -5,14 +5,16 @@ Training and judging both go through here, so that they see the same thing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from classifier.features import Text, features
+from classifier.corpus import VOICES
+from classifier.features import EVIDENCE, Features, Text, features
 from classifier.lexicon import lexicon
-from classifier.model import Model
+from classifier.model import NAME_BUCKETS, Model, counts
 from classifier.text import segments
 
 CHUNK = 4096  # blocks vectorised at once: bounds the memory on a page of any length
@@ -85,27 +87,39 @@ def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 / (1 + np.exp(-np.clip(values, -30, 30)))
 
 
-def voice_evidence(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the claims of a page say about its voice (length 2 L + 2): their mean, their highest, how many blocks."""
-    if not len(probabilities):
-        return np.zeros(2 * probabilities.shape[1] + 2)
-    any_claim = probabilities.max(axis=1)
-    size = np.log1p(len(probabilities)) / 5
-    return np.concatenate([probabilities.mean(axis=0), probabilities.max(axis=0), [any_claim.mean(), size]])
+def page_evidence(vectors: csr_matrix, pages: csr_matrix) -> NDArray[np.float64]:
+    """How much of each page (pages x 2 E) is about the trade: share of its blocks with each EVIDENCE, and any at all."""
+    present = (vectors[:, evidence_columns()] > 0).astype(np.float64)
+    sizes = np.maximum(np.asarray(pages.sum(axis=1)).ravel(), 1)
+    shares = np.asarray((pages @ present).todense()) / sizes[:, None]
+    return np.hstack([np.sqrt(shares), shares > 0])
+
+
+@cache
+def evidence_columns() -> NDArray[np.int64]:
+    """Columns of the vectors in which the EVIDENCE stands."""
+    return np.array([counts([Features([name], [])]).indices[0] for name in EVIDENCE])
 
 
 def page_vectors(vectors: csr_matrix, pages: csr_matrix) -> csr_matrix:
-    """One row of unit length a page; `pages` (pages x blocks) says which blocks it is made of."""
-    total = pages @ vectors
+    """One row of unit length a page, of names only; `pages` (pages x blocks) says which blocks it is made of."""
+    total = pages @ vectors[:, :NAME_BUCKETS]
     lengths = np.sqrt(np.asarray(total.multiply(total).sum(axis=1)).ravel())
     lengths[lengths == 0] = 1
     return csr_matrix(total.multiply(1 / lengths[:, None]))
 
 
-def score_voices(model: Model, vectors: csr_matrix, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Probabilities (pages x V) from page vectors and evidence."""
-    decisions = vectors @ model.voice_weights + evidence @ model.voice_evidence + model.voice_bias
-    return softmax(np.asarray(decisions, dtype=np.float64) / model.voice_temperature[0])
+def score_voices(model: Model, vectors: csr_matrix, members: csr_matrix) -> NDArray[np.float64]:
+    """Probabilities (pages x V) from the vectors of the blocks that are `members` (pages x blocks) of the pages."""
+    words = page_vectors(vectors, members) @ model.voice_weights + model.voice_bias
+    topic = page_evidence(vectors, members) @ model.topic_weights + model.topic_bias[0]
+    return softmax(join_voices(np.asarray(words, dtype=np.float64), topic) / model.voice_temperature[0])
+
+
+def join_voices(words: NDArray[np.float64], topic: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decisions (pages x V): who is heard in the words, and whether the page is about the trade at all."""
+    toward = np.where(np.array(VOICES) == "neutral", -1.0, 1.0)
+    return words + topic[:, None] * toward
 
 
 def softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,16 +21,17 @@ from classifier.labels import labels
 from classifier.lexicon import lexicon
 from classifier.measure import prf
 from classifier.model import BUCKETS, Model, counts, digest, vectors
-from classifier.scores import calibrate, page_vectors, segment_texts, softmax, voice_evidence
+from classifier.scores import calibrate, join_voices, page_evidence, page_vectors, segment_texts, softmax
 from classifier.text import segments
 from data import DATA
 
 SETTINGS: dict[str, Any] = {
     "folds": 5,
     "claims_C": 0.5,
-    "voice_C": 3.0,
+    "voice_C": 1.0,
+    "topic_C": 0.3,
     "min_blocks_of_a_language": 200,
-    "samples": (1, 1, 2, 2, 3, 5, 8),  # blocks drawn from a page, to learn the voice of fragments too
+    "samples": (1, 1, 2, 2, 3, 5),  # blocks drawn from a page, to learn the voice of fragments too
     "seed": 0,
     "code": 1,  # raise it when features, text or scores change what a model means
 }
@@ -85,7 +86,7 @@ def train(
     weights, bias = _fit_claims(data, voices == 0)
     progress(SETTINGS["folds"] + 2)
 
-    voice, voice_measured = _train_voice(data, voices, probabilities, folds)
+    voice, voice_measured = _train_voice(data, voices, folds)
     model = Model(
         version=digest(SETTINGS | {"corpus": [(page.id, page.blocks) for page in pages]}),
         labels=list(labels()),
@@ -207,9 +208,9 @@ def _thresholds(marks: NDArray[np.bool_], probabilities: NDArray[np.float64]) ->
 
 
 def _train_voice(
-    data: _Set, voices: NDArray[np.int64], probabilities: NDArray[np.float64], folds: list[tuple[Any, Any]]
+    data: _Set, voices: NDArray[np.int64], folds: list[tuple[Any, Any]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fit on whole pages and on random samples of their blocks; the claims' evidence is out of fold."""
+    """Fit on whole pages and on random samples of their blocks."""
     chance = np.random.default_rng(SETTINGS["seed"])
     samples, sample_page = [], []
     for place in range(len(voices)):
@@ -218,41 +219,41 @@ def _train_voice(
         samples += [np.sort(chance.choice(blocks, size, replace=False)) for size in sizes]
         sample_page += [place] * len(sizes)
     of_page = np.array(sample_page)
-    columns = np.concatenate(samples)
-    lines = np.repeat(np.arange(len(samples)), [len(sample) for sample in samples])
-    members = csr_matrix((np.ones(len(columns)), (lines, columns)), shape=(len(samples), len(data.page)))
-    vectors = page_vectors(data.vectors.tocsr(), members)
-    evidence = np.array([voice_evidence(probabilities[sample]) for sample in samples])
+    edges = np.cumsum([0, *map(len, samples)])
+    members = csr_matrix((np.ones(edges[-1]), np.concatenate(samples), edges), shape=(len(samples), len(data.page)))
+    words, evidence = page_vectors(data.vectors, members), page_evidence(data.vectors, members)
     truth = voices[of_page]
     decisions = np.zeros((len(samples), len(VOICES)))
     for fit, test in folds:
-        fitted = _fit_voice(vectors, evidence, truth, np.isin(of_page, fit))
+        fitted = _fit_voice(words, evidence, truth, np.isin(of_page, fit))
         rows = np.isin(of_page, test)
-        decisions[rows] = vectors[rows] @ fitted[0] + evidence[rows] @ fitted[1] + fitted[2]
+        heard = words[rows] @ fitted["voice_weights"] + fitted["voice_bias"]
+        decisions[rows] = join_voices(heard, evidence[rows] @ fitted["topic_weights"] + fitted["topic_bias"])
     grid = np.arange(0.3, 3.01, 0.1)
     losses = [-np.log(softmax(decisions / t)[np.arange(len(truth)), truth] + 1e-12).mean() for t in grid]
-    weights, evidence_weights, bias = _fit_voice(vectors, evidence, truth, np.ones(len(truth), dtype=bool))
+    fitted = _fit_voice(words, evidence, truth, np.ones(len(truth), dtype=bool))
+    fitted["voice_temperature"] = np.array([grid[int(np.argmin(losses))]])
     whole = np.array([len(sample) > max(SETTINGS["samples"]) for sample in samples])
     right = decisions.argmax(axis=1) == truth
-    return {
-        "voice_weights": weights.astype(np.float32),
-        "voice_evidence": evidence_weights,
-        "voice_bias": bias,
-        "voice_temperature": np.array([grid[int(np.argmin(losses))]]),
-    }, {"pages": float(right[whole].mean()), "samples": float(right[~whole].mean())}
+    return fitted, {"pages": float(right[whole].mean()), "samples": float(right[~whole].mean())}
 
 
 def _fit_voice(
-    vectors: csr_matrix, evidence: NDArray[np.float64], truth: NDArray[np.int64], rows: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    chosen = vectors[rows]
-    used = np.flatnonzero(chosen.getnnz(axis=0))
-    both = csr_matrix(np.hstack([np.zeros((0, 0))])) if not len(used) else chosen[:, used]
-    from scipy.sparse import hstack
-
-    both = hstack([both, csr_matrix(evidence[rows])], format="csr")
-    fitted = LogisticRegression(C=SETTINGS["voice_C"], class_weight="balanced", max_iter=300)
-    fitted.fit(both, truth[rows])
-    weights = np.zeros((BUCKETS, len(VOICES)))
-    weights[used] = fitted.coef_[:, : len(used)].T
-    return weights, fitted.coef_[:, len(used) :].T, fitted.intercept_
+    words: csr_matrix, evidence: NDArray[np.float64], truth: NDArray[np.int64], rows: NDArray[np.bool_]
+) -> dict[str, Any]:
+    used = np.flatnonzero(words[rows].getnnz(axis=0))
+    heard = words[rows][:, used]
+    weights, bias = np.zeros((words.shape[1], len(VOICES)), dtype=np.float32), np.zeros(len(VOICES))
+    for place in range(len(VOICES)):
+        fitted = LogisticRegression(
+            C=SETTINGS["voice_C"], class_weight="balanced", solver="liblinear", random_state=SETTINGS["seed"]
+        ).fit(heard, truth[rows] == place)
+        weights[used, place], bias[place] = fitted.coef_[0], fitted.intercept_[0]
+    about = LogisticRegression(C=SETTINGS["topic_C"], class_weight="balanced", max_iter=1000)
+    about.fit(evidence[rows], truth[rows] != VOICES.index("neutral"))
+    return {
+        "voice_weights": weights,
+        "voice_bias": bias,
+        "topic_weights": about.coef_[0],
+        "topic_bias": about.intercept_,
+    }

@@ -1,7 +1,7 @@
 """Rules for what a seller's page asks, denies, quotes, conditions or reports: said, but not asserted."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -25,8 +25,8 @@ class Withdrawal:
     pattern: re.Pattern[str]
     labels: frozenset[str]
     whole_block: bool = False
-    yes: tuple[str, ...] = field(default=())
-    no: tuple[str, ...] = field(default=())
+    withdrawn: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     def withdraws(self, label: str, quote: str, block: str) -> bool:
         """Whether a claim with this label and quote (in this block) is not asserted."""
@@ -60,8 +60,8 @@ def _rule(entry: dict[str, Any], where: str) -> Withdrawal:
             pattern=re.compile(entry.pop("pattern")),
             labels=frozenset(entry.pop("labels", labels())),
             whole_block=entry.pop("scope", "quote") == "block",
-            yes=tuple(entry.pop("yes")),
-            no=tuple(entry.pop("no")),
+            withdrawn=tuple(entry.pop("withdrawn")),
+            kept=tuple(entry.pop("kept")),
         )
     except (KeyError, re.error) as error:
         raise ClassifierError(f"{where}: missing or wrong: {error}") from error

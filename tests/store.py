@@ -3,13 +3,19 @@
 import gzip
 import hashlib
 import io
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+from datasette.app import Datasette
 from sqlite_utils import Database
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from catalog.publish import publish
+from catalog.serve import METADATA, SETTINGS
+from catalog.vendors import assign_vendors
 from data.migrations import open_store
 
 WARC = "crawl-0001.warc.gz"
@@ -221,3 +227,15 @@ def fill(folder: Path) -> StoreBuilder:
         voice_score=0.99,
     )
     return store
+
+
+def served(store: StoreBuilder) -> Datasette:
+    """The store published, and Datasette over it with the settings of `fantomes serve`."""
+    assign_vendors(store.db)
+    publish(store.db, store.archive, store.folder / "catalog.db")
+    settings = {name: json.loads(value) if value.isdigit() else value == "on" for name, value in SETTINGS.items()}
+    return Datasette(
+        immutables=[str(store.folder / "catalog.db")],
+        metadata=yaml.safe_load(METADATA.read_text(encoding="utf-8")),
+        settings=settings,
+    )

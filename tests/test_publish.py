@@ -122,9 +122,7 @@ def test_each_page_carries_the_proof_that_a_stranger_needs(store, tmp_path):
 
 
 def test_pages_without_their_evidence_stay_out(store):
-    likeo, faq = store.db.execute(
-        "SELECT warc_offset, warc_length FROM pages WHERE id IN (1, 2) ORDER BY id"
-    ).fetchall()
+    likeo, _ = store.db.execute("SELECT warc_offset, warc_length FROM pages WHERE id IN (1, 2) ORDER BY id").fetchall()
     path = store.archive / WARC
     content = bytearray(path.read_bytes())
     content[likeo[0] + 60 : likeo[0] + 70] = bytes(10)  # a spoiled record
@@ -140,9 +138,7 @@ def test_pages_without_their_evidence_stay_out(store):
 
 
 def test_a_record_of_another_page_is_no_evidence(store):
-    first, second = store.db.execute(
-        "SELECT warc_offset, warc_length FROM pages WHERE id IN (1, 4) ORDER BY id"
-    ).fetchall()
+    _, second = store.db.execute("SELECT warc_offset, warc_length FROM pages WHERE id IN (1, 4) ORDER BY id").fetchall()
     store.db.execute("UPDATE pages SET warc_offset = ?, warc_length = ? WHERE id = 1", list(second))
     counts, _ = published(store)
     assert len(counts["warnings"]) == 1
@@ -201,7 +197,8 @@ def test_platform_rules_only_where_the_page_names_the_platform(store):
     _, catalog = published(store)
     named = {}
     for row in catalog.execute(
-        "SELECT url, platform FROM pages_policies JOIN pages ON pages.id = page_id JOIN policies ON policies.id = policy_id"
+        """SELECT url, platform FROM pages_policies
+           JOIN pages ON pages.id = page_id JOIN policies ON policies.id = policy_id"""
     ):
         named.setdefault(row["url"], set()).add(row["platform"])
     assert set(named["hxxp://likeo[.]example/faq"]) == {"Instagram", "Meta (Facebook, Instagram, Threads)"}

@@ -22,7 +22,7 @@ TALK = [("text", "Nothing to see.")]
         ("https://likeo.co.uk/", "likeo.co.uk"),
         ("https://someone.github.io/fans", "someone.github.io"),
         ("https://LIKEO.Example:8080/", "likeo.example"),
-        ("https://likéo.example/", "xn--liko-epa.example"),
+        ("https://likéo.example/", "xn--liko-dpa.example"),
         ("http://user:pw@likeo.example/", "likeo.example"),
         ("http://127.0.0.1/", None),
         ("http://[::1]/", None),
@@ -57,7 +57,7 @@ def test_known_domains_are_checked():
         ("https://likeo.example/x", "hxxps://likeo[.]example/x"),
         ("HTTP://www.likeo.example", "HxxP://www[.]likeo[.]example"),
         ("likeo.example", "likeo[.]example"),
-        ("http://a.example/?to=https://b.example/", "hxxp://a[.]example/?to=hxxps://b.example/"),
+        ("http://a.example/?to=https://b.example/", "hxxp://a[.]example/?to=hxxps://b[.]example/"),
         ("", ""),
     ],
 )
@@ -129,11 +129,31 @@ def test_one_misjudged_page_on_a_newspaper_makes_no_vendor(store):
     assert store.db["vendors"].count == 0
 
 
-def test_a_third_of_promotion_is_enough(store):
+@pytest.mark.parametrize(("others", "vendor"), [(["promotion", "neutral"], "likeo_example"), (["neutral"], None)])
+def test_most_pages_must_promote(store, others, vendor):
     store.page("http://likeo.example/", CLAIM)
-    store.page("http://likeo.example/a", TALK, voice="neutral")
-    store.page("http://likeo.example/b", TALK, voice="neutral")
-    assert owners(store) == {"http://likeo.example/": "likeo_example"}
+    for number, voice in enumerate(others):
+        store.page(f"http://likeo.example/{number}", TALK, voice=voice)
+    assert owners(store) == {"http://likeo.example/": vendor}
+
+
+def test_a_doubtful_voice_does_not_count(store):
+    store.page("http://likeo.example/", CLAIM)
+    store.page("http://likeo.example/a", TALK, voice_score=0.7)
+    assert owners(store) == {"http://likeo.example/": None}
+
+
+@pytest.mark.parametrize(("front", "vendor"), [("promotion", "likeo_example"), ("neutral", None), ("criticism", None)])
+def test_a_front_page_that_sells_nothing_makes_no_vendor(store, front, vendor):
+    store.page("http://likeo.example/", TALK, voice=front)
+    store.page("http://likeo.example/fans", CLAIM)
+    store.page("http://likeo.example/more", CLAIM)
+    assert set(owners(store).values()) == {vendor}
+
+
+def test_a_landing_page_needs_no_front_page(store):
+    store.page("http://likeo.example/lp/fans", CLAIM)
+    assert owners(store) == {"http://likeo.example/lp/fans": "likeo_example"}
 
 
 def test_claims_below_the_publication_scores_make_no_vendor(store):
@@ -190,7 +210,7 @@ def test_assigning_again_changes_nothing(tmp_path):
     store = fill(tmp_path)
     first = owners(store)
     assert owners(store) == first
-    assert {value for value in first.values()} == {"likeo_example", "crowdly_test"}
+    assert set(first.values()) == {"likeo_example", "crowdly_test"}
 
 
 labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

@@ -11,7 +11,7 @@ from spacy.tokens import Doc
 from spacy.util import minibatch
 
 from classifier.model import Model, load_model
-from classifier.scores import BlockScores, page_vectors, score_blocks, score_voices, voice_evidence
+from classifier.scores import BlockScores, score_blocks, score_voices
 
 
 class Voice(Pipe):
@@ -39,8 +39,7 @@ class Voice(Pipe):
         edges = np.cumsum([0, *(len(doc._.blocks) + len(doc._.heard) for doc in docs)])
         members = csr_matrix((np.ones(len(texts)), np.arange(len(texts)), edges), shape=(len(docs), len(texts)))
         spans = list(zip(edges, edges[1:], strict=False))
-        evidence = np.array([voice_evidence(scores.probabilities[start:end]) for start, end in spans])
-        voices = score_voices(self.model, page_vectors(vectors, members), evidence)
+        voices = score_voices(self.model, vectors, members)
         for doc, (start, _), chances in zip(docs, spans, voices, strict=True):
             end = start + len(doc._.blocks)
             doc._.scores = BlockScores(

@@ -1,0 +1,149 @@
+"""The main job as a user runs it: crawl, classify, publish on the command line; then what a careful reader expects."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from data import DATA
+
+ROOT = Path(__file__).parents[1]
+EXPECTED = yaml.safe_load((DATA / "samples" / "expected.yml").read_text("utf-8"))
+
+
+def fantomes(*words: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "fantomes", *map(str, words)]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False, **more)
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the store, archive and catalogue that the commands made of the sample web."""
+    folder = tmp_path_factory.mktemp("job")
+    store, archive, catalog = (
+        ("--db", folder / "fantomes.db"),
+        ("--archive", folder / "archive"),
+        ("--catalog", folder / "catalog.db"),
+    )
+    sources = ["sample-sites", "sample-wires", "sample-ads"]
+    for step in (["crawl", *sources, *store, *archive], ["classify", *store], ["publish", *store, *archive, *catalog]):
+        done = fantomes(*step, "--json")
+        assert done.returncode == 0, done.stderr
+        json.loads(done.stdout)
+    return folder
+
+
+def published(job: Path, query: str) -> list[Any]:
+    with sqlite3.connect(job / "catalog.db") as db:
+        return db.execute(query).fetchall()
+
+
+def test_nobody_is_accused_who_promised_nothing(job: Path) -> None:
+    promoters = {host for host, site in EXPECTED["hosts"].items() if site["voice"] == "promotion"}
+    vendors = {name.replace("_", ".") for (name,) in published(job, "SELECT id FROM vendors")}
+    assert not vendors - promoters
+    blameless = {entry["url"] for entry in EXPECTED["nothing"] if entry["url"].split("/")[2] not in promoters}
+    stored = sqlite3.connect(job / "fantomes.db")
+    shown = published(job, "SELECT DISTINCT page_id FROM claims")
+    urls = {stored.execute("SELECT url FROM pages WHERE id = ?", page).fetchone()[0] for page in shown}
+    assert not urls & blameless
+
+
+def test_the_sellers_are_found(job: Path) -> None:
+    sellers = {host for host, site in EXPECTED["hosts"].items() if site["vendor"]}
+    vendors = {name.replace("_", ".") for (name,) in published(job, "SELECT id FROM vendors")}
+    assert not sellers - vendors
+
+
+def test_every_label_is_published_in_both_languages(job: Path) -> None:
+    found = set(published(job, "SELECT label, lang FROM claims"))
+    assert {label for label, _ in found} == {label for (label,) in published(job, "SELECT id FROM labels")}
+    assert {lang for _, lang in found} == {"fr", "en"}
+
+
+def test_most_expected_claims_are_tagged_and_hardly_any_withdrawn_one(job: Path) -> None:
+    tagged: dict[str, set[str]] = {}
+    with sqlite3.connect(job / "fantomes.db") as db:
+        query = """SELECT url, blocks.text, label FROM claims
+            JOIN blocks ON blocks.id = block_id JOIN pages ON pages.id = claims.page_id"""
+        for url, text, label in db.execute(query):
+            tagged.setdefault(f"{url}\n{text}", set()).add(label)
+
+    def labels(entry: dict[str, Any]) -> set[str]:
+        return set().union(
+            *(found for key, found in tagged.items() if key.startswith(f"{entry['url']}\n") and entry["quote"] in key)
+        )
+
+    wanted = [(label, label in labels(entry)) for entry in EXPECTED["claims"] for label in entry["labels"]]
+    assert sum(hit for _, hit in wanted) / len(wanted) > 0.6
+    wrong = [entry["quote"] for entry in EXPECTED["nothing"] if labels(entry)]
+    assert len(wrong) <= 0.1 * len(EXPECTED["nothing"]), wrong
+
+
+def test_a_quote_is_what_its_block_says_there(job: Path) -> None:
+    rows = published(
+        job, 'SELECT quote, substr(text, start + 1, "end" - start) FROM claims JOIN blocks ON blocks.id = block_id'
+    )
+    assert len(rows) > 50
+    assert all(quote == text != "" for quote, text in rows)
+
+
+def test_a_rerun_classifies_nothing_and_publishes_the_same(job: Path) -> None:
+    store, archive = ("--db", job / "fantomes.db"), ("--archive", job / "archive")
+    assert json.loads(fantomes("classify", *store, "--json").stdout)["pages"] == 0
+    again = json.loads(fantomes("publish", *store, *archive, "--catalog", job / "again.db", "--json").stdout)
+    version = "SELECT version FROM publication"
+    assert [(again["version"],)] == published(job, version)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["crawl", "nobody"], "nobody: no such source"),
+        (["ingest", "missing.warc.gz"], "missing.warc.gz: No such file"),
+        (["classify", "--model", "nowhere"], "nowhere"),
+        (["publish", "--catalog", "/proc/nowhere/catalog.db"], "/proc/nowhere"),
+        (["serve", "--catalog", "missing.db"], "missing.db"),
+        (["tag", "missing.jsonl"], "missing.jsonl"),
+        (["evaluate", "README.md"], "README.md"),
+        (["train", "--corpus", "tests"], "tests"),
+        (["crawl", "--db", "README.md"], "README.md: cannot open the store"),
+    ],
+)
+def test_errors_are_one_clear_line(tmp_path: Path, words: list[str], message: str) -> None:
+    place = (
+        [] if "--db" in words or words[0] in ("tag", "evaluate", "train", "serve") else ["--db", str(tmp_path / "f.db")]
+    )
+    done = fantomes(*words, *place)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith(("Usage:", "Try "))]
+    assert len([line for line in lines if line]) == 1
+
+
+def test_tag_keeps_its_contract() -> None:
+    page = {"id": "1", "page": "p", "text": "Buy 1000 real Instagram followers, delivered in 5 minutes"}
+    lines = [
+        json.dumps(page),
+        "not json",
+        json.dumps(page | {"id": "2", "text": "100 % safe, no password needed"}),
+        "[]",
+        "",
+    ]
+    done = fantomes("tag", "-", input="\n".join(lines))
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [answer.get("id") for answer in answers if "error" not in answer] == ["1", "2"]
+    assert sum("error" in answer for answer in answers) >= 2
+    first = answers[0]
+    assert first["voice"] == "promotion"
+    assert len(first["scores"]) == 12
+    assert {"real", "instant"} <= {claim["label"] for claim in first["claims"]}
+    for claim in first["claims"]:
+        assert 0 <= claim["start"] < claim["end"] <= len(page["text"])
