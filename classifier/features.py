@@ -40,7 +40,8 @@ class Text(NamedTuple):
     """One text to judge: a block, or a segment of it."""
 
     text: str
-    kind: str = "text"
+    kind: str = ""
+    """Of the block; empty if not known."""
     context: str = ""
     """The block before it: an answer is read with its question."""
 
@@ -71,7 +72,7 @@ def features(item: Text, lexicon: Lexicon) -> Features:
         names += [f"q {name}" for name in context]
     if answer:
         names += [f"y {answer} {name}" for name in context]
-    names += [f"k {item.kind}", f"l {min(6, len(found) // 5)}", *(["?"] if asked else [])]
+    names += [f"l {min(6, len(found) // 5)}", *([f"k {item.kind}"] if item.kind else []), *(["?"] if asked else [])]
     return Features(names, list(_marks(found, classes, context, answer, asked)))
 
 
