@@ -62,7 +62,7 @@ $(FANTOMES): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fantômes needs Python 3.11 or newer")'
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install --require-hashes -r requirements.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: $(FANTOMES) requirements-dev.txt

@@ -50,7 +50,9 @@ def classify(
 
 def _blocks(db: Database, page: int) -> list[tuple[int, int, str, str, str]]:
     """(block id, position, kind, text, text of the block before) in reading order."""
-    found = db.execute("SELECT id, position, kind, text FROM blocks WHERE page_id = ? ORDER BY position", [page]).fetchall()
+    found = db.execute(
+        "SELECT id, position, kind, text FROM blocks WHERE page_id = ? ORDER BY position", [page]
+    ).fetchall()
     before = ["", *(text for _, _, _, text in found)]
     return [(*row, context) for row, context in zip(found, before, strict=False)]
 

@@ -12,7 +12,9 @@ from classifier.labels import labels
 from classifier.text import words
 
 VOICES = ("promotion", "criticism", "neutral")
-KINDS = frozenset("title meta heading text item cell button link alt option quote data".split())
+KINDS = frozenset(
+    ["title", "meta", "heading", "text", "item", "cell", "button", "link", "alt", "option", "quote", "data"]
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def load_pages(file: Path | Traversable) -> list[Page]:
             before = page.blocks[-1].text if page.blocks else ""
             # an evaluation set samples blocks, so the text before one is given with it
             context = row.get("context") or "" if "context" in row else before
-            block = Block(row["id"], row["text"], row.get("kind", "text"), frozenset(row["labels"]), context)
+            block = Block(row["id"], row["text"], row.get("kind", ""), frozenset(row["labels"]), context)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ClassifierError(f"{where}: not a labelled block: {error!r}") from error
         _check(block, page, voice, where)
@@ -76,7 +78,7 @@ def _check(block: Block, page: Page, voice: str, where: str) -> None:
         raise ClassifierError(f"{where}: voice must be one of {', '.join(VOICES)}: {voice!r}")
     if voice != page.voice:
         raise ClassifierError(f"{where}: page {page.id!r} has two voices: {page.voice}, {voice}")
-    if block.kind not in KINDS:
+    if block.kind and block.kind not in KINDS:
         raise ClassifierError(f"{where}: unknown kind {block.kind!r}")
     if unknown := block.labels - set(labels()):
         raise ClassifierError(f"{where}: unknown label {', '.join(sorted(unknown))}")
@@ -98,7 +100,7 @@ def near_duplicates(pages: Iterable[Page], share: float = 0.6) -> list[tuple[str
     for page in pages:
         for block in page.blocks:
             text = words(block.text)
-            own = set(zip(text, text[1:], text[2:], strict=False))
+            own: set[tuple[str, ...]] = set(zip(text, text[1:], text[2:], strict=False))
             if len(own) < 4:
                 continue
             shared = Counter(other for gram in own for other in holders[gram] if page_of[other] != page.id)

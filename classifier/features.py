@@ -5,6 +5,7 @@ a denial, a question, the shop. They are few and weigh alike, whatever else the 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,27 +14,29 @@ from classifier.text import words
 
 MAX_WORDS = 400  # of one text; pairs of classes grow with it
 CONTEXT_WORDS = 40
-_ANSWERS = frozenset(
-    "yes no oui non never jamais absolutely absolument not sure of si nein ja sim nao sì nunca mai niemals assolutamente".split()
-)
+_ANSWERS = frozenset((
+    "yes", "no", "never", "not", "absolutely", "sure", "of", "oui", "non", "jamais", "absolument", "si", "nunca",
+    "ja", "nein", "niemals", "sim", "nao", "mai", "assolutamente",
+))  # fmt: skip
 _STOPS = frozenset(".!?;:…")
-_YES = frozenset("yes oui si sì sim ja".split())
+_YES = frozenset(["yes", "oui", "si", "sim", "ja"])
 _DENIAL_REACH = 3  # words between a denial and what it denies
-_AROUND = frozenset(
-    "ask hedge shop warn other_seller howto metric we your neg fake platform offer deliver person testimony active".split()
-)
+_AROUND = frozenset((
+    "ask", "hedge", "shop", "warn", "other_seller", "howto", "metric", "we", "your", "neg", "fake", "platform",
+    "offer", "deliver", "person", "testimony", "active",
+))  # fmt: skip
 
 
 # Names of features that show whether a page is about bought fans at all, whoever speaks on it.
+_BESIDE_FANS = ["offer", "platform", "deliver", "your", "money", "speed", "real", "guarantee", "warn", "fake", "we"]
 EVIDENCE = (
     *(f"c {name}" for name in ("fans", "trade", "trade+", "platform", "warn", "fake", "we", "your")),
     *(f"n{distance} offer {what}" for distance in (1, 2) for what in ("fans", "platform", "trade")),
     *(f"n{distance} #{digits} fans" for distance in (1, 2) for digits in (3, 4, 5)),
-    *(f"x {min('fans', other)} {max('fans', other)}" for other in
-      "offer platform deliver your money speed real guarantee warn fake we hedge trade".split()),
-    *(f"x {min('platform', other)} {max('platform', other)}" for other in "offer visible real your trade".split()),
+    *("x {} {}".format(*sorted(("fans", other))) for other in [*_BESIDE_FANS, "hedge", "trade"]),
+    *("x {} {}".format(*sorted(("platform", other))) for other in ["offer", "visible", "real", "your", "trade"]),
     "x trade warn",
-)  # fmt: skip
+)
 
 
 class Text(NamedTuple):
@@ -59,7 +62,7 @@ def features(item: Text, lexicon: Lexicon) -> Features:
     """Everything that is known of the text."""
     found = words(item.text)[:MAX_WORDS]
     classes = lexicon.classes(found)
-    context = {name for known in lexicon.classes(words(item.context)[:CONTEXT_WORDS]) for name in known}
+    context = _context(item.context, lexicon)
     answer = found[0] if found and found[0] in _ANSWERS else ""
     asked = item.text.rstrip().endswith("?")
     names = [f"w {word}" for word in found]
@@ -77,7 +80,7 @@ def features(item: Text, lexicon: Lexicon) -> Features:
 
 
 def _marks(
-    found: list[str], classes: list[tuple[str, ...]], context: set[str], answer: str, asked: bool
+    found: list[str], classes: list[tuple[str, ...]], context: tuple[str, ...], answer: str, asked: bool
 ) -> Iterator[str]:
     present: set[str] = set()
     around: set[str] = set()
@@ -108,26 +111,44 @@ def _marks(
         yield from (f"{answer} {name}" for name in before)
 
 
-def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> Iterator[str]:
-    marks = [_mark(word, tuple(filter(str.islower, known))) for word, known in zip(found, classes, strict=True)]
-    yield from (f"c {name}" for name in {name for known in marks for name in known})
-    sequence = [known for known in marks if known]
+@lru_cache(maxsize=4096)
+def _context(text: str, lexicon: Lexicon) -> tuple[str, ...]:
+    """Classes in the block before; remembered, because the first segment has the same."""
+    return tuple(sorted({name for known in lexicon.classes(words(text)[:CONTEXT_WORDS]) for name in known}))
+
+
+def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[str]:
+    kept = [_mark(word, known) for word, known in zip(found, classes, strict=True)]
+    out = [f"c {name}" for name in {name for known in kept for name in known}]
+    sequence = [known for known in kept if known]
     for distance in (1, 2):  # classes side by side, or with one other between them
         for first, second in zip(sequence, sequence[distance:], strict=False):
-            yield from (f"n{distance} {a} {b}" for a in first for b in second)
+            out += _neighbours(distance, first, second)
     sentence: set[str] = set()
-    for known in [*marks, ("|",)]:  # classes in the same sentence
+    for known in [*kept, ("|",)]:  # classes in the same sentence
         if known == ("|",):
             names = sorted(sentence)
-            yield from (f"x {a} {b}" for place, a in enumerate(names) for b in names[place + 1 :])
+            out += [f"x {a} {b}" for place, a in enumerate(names) for b in names[place + 1 :]]
             sentence = set()
         else:
             sentence.update(known)
+    return out
+
+
+@lru_cache(maxsize=1 << 16)
+def _neighbours(distance: int, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"n{distance} {a} {b}" for a in first for b in second)
 
 
 def _mark(word: str, known: tuple[str, ...]) -> tuple[str, ...]:
     if known:
-        return known
+        return _plain(known)
     if word.isdigit():
         return (f"#{min(len(word), 5)}",)  # how large a number, not which
     return ("|",) if word in _STOPS else ()
+
+
+@lru_cache(maxsize=1 << 14)
+def _plain(known: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes that are not marks."""
+    return tuple(name for name in known if name.islower())

@@ -9,7 +9,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from classifier.text import clean
 
 # fewer candidates make fewer errors: languages in which this trade is seen, and those a page is likely confused with
-CANDIDATES = "ar bg bn cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sv th tr uk vi zh".split()
+CANDIDATES = [
+    *("ar", "bg", "bn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hu", "id", "it", "ja"),
+    *("ko", "nl", "no", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "zh"),
+]
 MAX_CHARS = 3_000
 _lock = threading.Lock()
 

@@ -6,12 +6,15 @@ what it learns from one wording, trade or language serves the others.
 
 from functools import cache
 from importlib.resources.abc import Traversable
+from itertools import zip_longest
 
 import yaml
 
 from classifier import ClassifierError
 from classifier.text import words
 from data import DATA
+
+_Phrase = tuple[list[str], bool, str]  # words, whether the last is open-ended, class
 
 
 class Lexicon:
@@ -20,7 +23,8 @@ class Lexicon:
     def __init__(self, sources: list[Traversable]) -> None:
         self._exact: dict[str, set[str]] = {}
         self._prefix: dict[str, set[str]] = {}
-        self._phrases: dict[str, list[tuple[list[str], bool, str]]] = {}
+        self._phrases: dict[tuple[str, str], list[_Phrase]] = {}  # by their first two words
+        self._open_pairs: dict[str, list[_Phrase]] = {}  # of two words, the second open-ended: by the first
         self._known: dict[str, tuple[str, ...]] = {}
         for source in sources:
             for name, terms in _read(source).items():
@@ -33,8 +37,10 @@ class Lexicon:
         open_end = term.endswith("*")
         if len(parts) == 1:
             (self._prefix if open_end else self._exact).setdefault(parts[0], set()).add(name)
+        elif len(parts) == 2 and open_end:
+            self._open_pairs.setdefault(parts[0], []).append((parts, True, name))
         elif parts:
-            self._phrases.setdefault(parts[0], []).append((parts, open_end, name))
+            self._phrases.setdefault((parts[0], parts[1]), []).append((parts, open_end, name))
 
     def _classes(self, word: str) -> tuple[str, ...]:
         found = set(self._exact.get(word, ()))
@@ -45,20 +51,23 @@ class Lexicon:
     def classes(self, text: list[str]) -> list[tuple[str, ...]]:
         """For each of the folded words, its classes; a phrase adds its class, and class+ (surer), to its first word."""
         found = []
-        for position, word in enumerate(text):
+        for position, (word, following) in enumerate(zip_longest(text, text[1:], fillvalue="")):
             known = self._known.get(word)
             if known is None:
                 if len(self._known) > 100_000:  # hostile text could fill the memory with words
                     self._known.clear()
                 known = self._known[word] = self._classes(word)
-            for parts, open_end, name in self._phrases.get(word, ()):
+            phrases = (*self._phrases.get((word, following), ()), *self._open_pairs.get(word, ()))
+            for parts, open_end, name in phrases:
                 here = text[position : position + len(parts)]
-                if here == parts or (
-                    open_end and here[:-1] == parts[:-1] and len(here) == len(parts) and here[-1].startswith(parts[-1])
-                ):
+                if here == parts or (open_end and _begins(here, parts)):
                     known = (*known, name + "+") if name in known else (*known, name, name + "+")
             found.append(known)
         return found
+
+
+def _begins(here: list[str], parts: list[str]) -> bool:
+    return len(here) == len(parts) and here[:-1] == parts[:-1] and here[-1].startswith(parts[-1])
 
 
 def _read(source: Traversable) -> dict[str, str]:

@@ -109,9 +109,12 @@ def load_model(folder: Path) -> Model:
 
 
 def digest(settings: dict[str, Any]) -> str:
-    """Version of a model: hash of all that training reads (corpus, word classes, labels) and its settings."""
+    """Version of a model: hash of the settings and of all files that decide what it says of a page."""
     total = hashlib.sha256(repr(sorted(settings.items())).encode())
-    for folder in ("patterns", "taxonomy"):
-        for file in sorted((DATA / folder).iterdir(), key=lambda file: file.name):
-            total.update(file.read_bytes())
+    rooms = [DATA / name for name in ("patterns", "withdrawals", "taxonomy")]
+    files = [file for room in rooms for file in sorted(room.iterdir(), key=lambda file: file.name)]
+    here = Path(__file__).parent
+    code = ("config.cfg", "text.py", "lexicon.py", "features.py", "scores.py", "model.py", "train.py")
+    for file in (*files, *(here / name for name in code)):
+        total.update(file.read_bytes())
     return total.hexdigest()[:12]

@@ -38,7 +38,7 @@ def page_doc(vocab: Vocab, blocks: Sequence[Text], heard: Sequence[Text] = ()) -
         words.append("\n")
         spaces.append(False)
     doc = Doc(vocab, words=words, spaces=spaces)
-    kinds = [Span(doc, start, end, label=text.kind) for (start, end), text in zip(edges, texts, strict=True)]
+    kinds = [Span(doc, start, end, label=text.kind or "text") for (start, end), text in zip(edges, texts, strict=True)]
     doc.spans["blocks"] = SpanGroup(doc, name="blocks", spans=kinds)
     doc._.blocks = texts
     doc._.heard = [Text(clean(text.text[:MAX_BLOCK_CHARS]), text.kind) for text in heard]

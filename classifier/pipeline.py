@@ -15,6 +15,7 @@ import classifier.components.claims
 import classifier.components.voice  # noqa: F401 - the factories also work from a checkout without entry points
 from classifier.features import Text
 from classifier.language import page_language
+from classifier.model import load_model
 from classifier.page import page_doc
 
 CONFIG = Path(__file__).with_name("config.cfg")
@@ -30,11 +31,19 @@ class PageInput:
     heard: tuple[Text, ...] = ()
 
 
-@lru_cache(maxsize=64)
 def pipeline(lang: str, model_dir: Path) -> Language:
-    """The pipeline for a language; one that spaCy does not know runs as `xx`. Raises ClassifierError."""
-    config = load_config(CONFIG, overrides={"nlp.lang": lang, "paths.model": str(model_dir)})
-    return load_model_from_config(config, auto_fill=True, validate=True)
+    """The pipeline for pages of a language. Raises ClassifierError."""
+    return _build(lang, model_dir, load_model(model_dir).version)
+
+
+@lru_cache(maxsize=64)
+def _build(lang: str, model_dir: Path, version: str) -> Language:
+    """Built once a language and model: `version` makes a newly trained model a new pipeline."""
+    config = load_config(CONFIG, overrides={"page.lang": lang, "paths.model": str(model_dir)})
+    nlp = load_model_from_config(config, auto_fill=True, validate=True)
+    # no shapes and prefixes of words that nobody asks for (the attribute is missing in spaCy's stubs)
+    nlp.vocab.lex_attr_getters = {}  # type: ignore[attr-defined]
+    return nlp
 
 
 def read_pages(pages: Iterable[PageInput], model_dir: Path) -> Iterator[tuple[str, Doc]]:

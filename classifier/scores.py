@@ -32,7 +32,8 @@ class BlockScores:
 def segment_texts(item: Text, offsets: Sequence[tuple[int, int]]) -> list[Text]:
     """The segments of a block as texts of their own; only the first still answers the block before."""
     return [
-        Text(item.text[start:end], item.kind, "" if place else item.context) for place, (start, end) in enumerate(offsets)
+        Text(item.text[start:end], item.kind, "" if place else item.context)
+        for place, (start, end) in enumerate(offsets)
     ]
 
 
@@ -88,7 +89,7 @@ def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def page_evidence(vectors: csr_matrix, pages: csr_matrix) -> NDArray[np.float64]:
-    """How much of each page (pages x 2 E) is about the trade: share of its blocks with each EVIDENCE, and any at all."""
+    """How much of each page (pages x 2 E) is about the trade: share of blocks with each EVIDENCE, and any at all."""
     present = (vectors[:, evidence_columns()] > 0).astype(np.float64)
     sizes = np.maximum(np.asarray(pages.sum(axis=1)).ravel(), 1)
     shares = np.asarray((pages @ present).todense()) / sizes[:, None]

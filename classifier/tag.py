@@ -9,6 +9,7 @@ from typing import Any
 
 from spacy.tokens import Doc
 
+from classifier.corpus import KINDS
 from classifier.features import Text
 from classifier.language import warm_up
 from classifier.model import load_model
@@ -91,7 +92,9 @@ def _by_language(rows: list[Row]) -> list[list[Row]]:
 
 def _input(rows: list[Row], page: list[Row]) -> PageInput:
     """The rows of one language; the page's other texts are heard when its voice is judged."""
-    blocks = [Text(row["text"], row.get("kind") or "text", row.get("context") or "") for row in rows]
+    blocks = [
+        Text(row["text"], row["kind"] if row.get("kind") in KINDS else "", row.get("context") or "") for row in rows
+    ]
     own = {row["text"] for row in rows}
     others = [row["text"] for row in page if "error" not in row] if len(rows) < len(page) else []
     heard = dict.fromkeys(text for text in (*others, *(block.context for block in blocks)) if text and text not in own)

@@ -8,8 +8,8 @@ MAX_BLOCK_CHARS = 20_000
 """Characters of one block that are read; a block that goes on is judged by its beginning, so that time stays linear."""
 
 # C0/C1 controls, bidirectional controls (a vendor can hide or reverse words with them), lone surrogates (no UTF-8 form)
-_UNPRINTABLE = {code: " " for code in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_UNPRINTABLE |= {code: "\ufffd" for code in range(0xD800, 0xE000)}
+_UNPRINTABLE = dict.fromkeys((*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), " ")
+_UNPRINTABLE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _NEEDS_CLEANING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _WORD = re.compile(r"\d+|[^\W\d_]+|[^\w\s]")
@@ -55,7 +55,8 @@ def segments(text: str) -> list[tuple[int, int]]:
         found.append((start, mark.start()))
         start = mark.end()
     found.append((start, len(text)))
-    return [(start, end) for start, end in map(lambda span: _trim(text, *span), found) if _HAS_WORD.search(text, start, end)]
+    trimmed = (_trim(text, *span) for span in found)
+    return [(start, end) for start, end in trimmed if _HAS_WORD.search(text, start, end)]
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -51,7 +51,8 @@ class Archive:
     ) -> Record:
         """Archive an answer and the request that it answers.
 
-        `head` and `request` are status or request line and header lines as sent, ending in an empty line.
+        `head` and `request` are status or request line and header lines, ending in an empty line; they are written
+        as given, nothing is escaped.
         """
         extra = {"WARC-IP-Address": ip_address} if ip_address else {}
         record, record_id = self._write(url, "response", date, head, payload, extra)
@@ -133,7 +134,7 @@ class Archive:
 
 
 class _AsSent(StatusAndHeaders):
-    """HTTP head that is written as it was sent; warcio's own would escape what is not ASCII."""
+    """HTTP head that is written as it is given; warcio's own would escape what is not ASCII."""
 
     def __init__(self, head: bytes) -> None:
         super().__init__("as sent", [])

@@ -20,6 +20,8 @@ KINDS = ("title", "meta", "heading", "text", "item", "cell", "button", "link", "
 MAX_BLOCK = 5_000  # characters; a longer run of text is cut at a space, nothing is dropped
 MAX_BLOCKS = 20_000  # per page
 MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
+MAX_WORK = 200_000  # formatting elements times the blocks they are open in
+MAX_LINKS = 5_000  # per page
 MAX_OPTIONS = 40  # a longer <select> is a list of countries or years, not an offer
 
 SKIPPED = frozenset(
@@ -40,6 +42,7 @@ SKIPPED = frozenset(
         "map",
         "textarea",
         "datalist",
+        *("del", "s", "strike"),  # said no longer
     ]
 )
 BLOCK_TAGS = {
@@ -91,10 +94,18 @@ BLOCK_TAGS = {
 }
 INHERITED = frozenset({"heading", "item", "cell", "quote", "button"})  # a <p> inside a <li> is still an item
 BUTTON_CLASS = re.compile(r"(?:^|[\s_-])(?:btn|button|cta|badge|chip|tag|pill|label)(?:$|[\s_\d-])", re.I)
-ICON_CLASS = re.compile(r"\bmaterial-(?:icons|symbols)", re.I)  # their ligatures ("star_border") are pictures
-HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
-BULLET = re.compile(r"\n\s*(?=[•·▪►▶✓✔✅☑➤➜★⭐→»*\U0001F300-\U0001FAFF☀-➿-])")
-TAG = re.compile(r"<(/?)(?!(?:p|li|td|tr|th|dt|dd|option|br|hr|img|input|meta|link|wbr|col|source)\b)[a-z]", re.I)
+ICON_CLASS = re.compile(
+    r"(?:^|\s)material-(?:icons|symbols)(?:-(?:outlined|round(?:ed)?|sharp|two-tone))?(?:$|\s)", re.I
+)  # their ligatures ("star_border") are pictures
+HIDDEN_STYLE = re.compile(r"(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+BULLET = re.compile(r"\n(?=[•·▪►▶✓✔✅☑➤➜★⭐→»*\U0001F300-\U0001FAFF☀-➿-])")
+TAG = re.compile(r"<(?:!--|(/?)([a-z][a-z0-9]*))")
+FORMATTING = frozenset(
+    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
+)
+VOID = ["br", "hr", "img", "input", "meta", "link", "wbr", "col", "source", "area", "base", "embed", "param", "track"]
+CLOSED_BY_THE_NEXT = ["p", "li", "td", "tr", "th", "dt", "dd", "option", "optgroup", "tbody", "thead", "tfoot", "path"]
+UNNESTED = frozenset([*VOID, *CLOSED_BY_THE_NEXT])
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 JSON_TEXT = frozenset(
     [
@@ -166,25 +177,63 @@ def page_text(html: str, url: str) -> PageText:
 
 
 def too_deep(html: str) -> bool:
-    """Whether open elements nest deeper than the parser can bear; looked at only in pages of very many tags."""
-    if html.count("<") <= 4 * MAX_DEPTH:
+    """Whether the parser would choke on `html`: elements nested too deep, or formatting reopened in block after block.
+
+    The HTML standard has `<b>` and its like open again in every block until they are closed, so that a thousand of them
+    before a few thousand `<p>` fill gigabytes. One look at every tag; comments and scripts are jumped over.
+    """
+    if html.count("<") < 400:
         return False
-    depth = deepest = 0
-    for tag in TAG.finditer(html):
-        depth = max(0, depth - 1) if tag[1] else depth + 1
-        deepest = max(deepest, depth)
-    return deepest > MAX_DEPTH
+    low = html.lower()
+    names: list[str] = []  # open elements
+    count: dict[str, int] = {}  # how many of each are open
+    formatting = work = after = 0
+    for tag in TAG.finditer(low):
+        if tag.start() < after:
+            continue
+        slash, name = tag.groups()
+        if name is None or (not slash and name in ("script", "style")):  # <!-- or raw text: up to its end
+            after = low.find(f"</{name}" if name else "-->", tag.end())
+            if after < 0:
+                break
+        elif name in FORMATTING:
+            formatting = max(0, formatting - 1) if slash else formatting + 1
+        elif slash:
+            while count.get(name):  # closes what is open inside it too
+                last = names.pop()
+                count[last] -= 1
+                if last == name:
+                    break
+        else:
+            work += formatting
+            if name not in UNNESTED and not low.startswith("/>", low.find(">", tag.end(), tag.end() + 500) - 1):
+                names.append(name)
+                count[name] = count.get(name, 0) + 1
+        if len(names) + formatting > MAX_DEPTH or work > MAX_WORK:
+            return True
+    return False
 
 
 def _keep(found: dict[str, Block], kind: str, raw: str) -> None:
-    for part in BULLET.split(raw):
-        text = " ".join(CONTROL.sub(" ", part).split())
-        while text:
-            cut = len(text) if len(text) <= MAX_BLOCK else text.rfind(" ", 1, MAX_BLOCK)
-            cut = MAX_BLOCK if cut <= 0 else cut
-            piece, text = text[:cut], text[cut:].lstrip()
+    lines = "\n".join(
+        filter(None, map(str.strip, raw.split("\n")))
+    )  # first, so that the pattern has nothing to try twice
+    for part in BULLET.split(lines):
+        text = " ".join(_sound(part).split())
+        start = 0
+        while start < len(text):
+            end = start + MAX_BLOCK
+            if end < len(text) and (space := text.rfind(" ", start + 1, end)) > 0:
+                end = space
+            piece = text[start:end].strip()
+            start = end
             if any(c.isalnum() for c in piece) or len(piece) > 1:
                 found.setdefault(piece, Block(kind, piece))
+
+
+def _sound(text: str) -> str:
+    """Without control characters and halves of surrogate pairs, which no table and no file can hold."""
+    return CONTROL.sub(" ", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def _base(tree: LexborHTMLParser, url: str) -> str:
@@ -203,7 +252,7 @@ def _absolute(base: str, href: str) -> str | None:
 def _head(tree: LexborHTMLParser, page: PageText) -> Iterator[tuple[str, str]]:
     title = tree.css_first("head > title") or tree.css_first("body title")
     if title is not None:
-        page.title = " ".join(CONTROL.sub(" ", title.text()).split()) or None
+        page.title = " ".join(_sound(title.text()).split()) or None
         yield "title", title.text()
     for node in tree.css("meta[content]"):
         content = node.attributes.get("content") or ""
@@ -211,7 +260,7 @@ def _head(tree: LexborHTMLParser, page: PageText) -> Iterator[tuple[str, str]]:
         if name in ("description", "og:title", "og:description", "twitter:title", "twitter:description"):
             yield "meta", content
         elif name in ("article:published_time", "date", "datepublished", "dc.date") and not page.published_at:
-            page.published_at = content.strip() or None
+            page.published_at = _sound(content).strip() or None
     canonical = tree.css_first('link[rel="canonical"]')
     if canonical is not None:
         page.canonical = canonical.attributes.get("href")
@@ -221,20 +270,24 @@ def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator
     """Depth first, text gathered through inline elements and let go at the edges of block elements."""
     text: list[str] = []  # what the open block has said so far
     kinds = ["text"]  # one entry an open block element: what its text is
-    anchors: list[tuple[str, int]] = []  # one entry an open <a>: its address, and where its text starts in `text`
+    anchors: list[tuple[str, int, int]] = []  # one entry an open <a>: its address, and where its text starts
+    block = 0  # how many blocks were let go: the anchor's text starts in this one, or at the beginning of a later one
     stack: list[tuple[LexborNode, str | None, bool]] = [(body, "", False)]  # node, its own kind, is it being closed?
     while stack:
         node, own, closing = stack.pop()
         tag = node.tag or ""
         if closing:
             if tag == "a":
-                href, start = anchors.pop()
-                if address := _absolute(base, href):
-                    links.append((address, " ".join("".join(text[start:]).split())[:200]))
+                href, started, start = anchors.pop()
+                if len(links) < MAX_LINKS and (address := _absolute(base, href)):
+                    words = "".join(text[start if started == block else 0 :])
+                    links.append((_sound(address), " ".join(_sound(words).split())[:200]))
+            elif tag == "q":
+                text.append("”")
             if own is not None:
                 yield kinds.pop(), "".join(text)
                 text.clear()
-                anchors = [(href, 0) for href, _ in anchors]
+                block += 1
             continue
         if stack and (sibling := node.next) is not None:  # body, the first, has none that is read
             stack.append((sibling, None, False))
@@ -254,12 +307,14 @@ def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator
             if own is not None:
                 yield kinds[-1], "".join(text)
                 text.clear()
-                anchors = [(href, 0) for href, _ in anchors]
+                block += 1
                 kinds.append(own or (kinds[-1] if kinds[-1] in INHERITED else "text"))
             elif tag == "span" and text and node.prev is not None and node.prev.tag == "span":
-                text.append(" ")  # neighbours in a flex card: "1 000 fans" "9,90 €"
+                text.append(_gap(text[-1][-1:], node.text()[:1]))
             if tag == "a":
-                anchors.append((node.attributes.get("href") or "", len(text)))
+                anchors.append((node.attributes.get("href") or "", block, len(text)))
+            elif tag == "q":
+                text.append("“")  # browsers show it; who quotes does not assert
             stack.append((node, own, True))
             if (child := node.child) is not None:
                 stack.append((child, None, False))
@@ -271,11 +326,24 @@ def _own_kind(node: LexborNode, tag: str) -> str | None:
         return BLOCK_TAGS[tag]
     if tag in ("a", "span", "em", "strong", "b", "small"):
         classes = node.attributes.get("class")
-        if classes and BUTTON_CLASS.search(classes):
+        if classes and BUTTON_CLASS.search(classes) and not _in_running_text(node):
             return "button"
         if tag == "a" and node.parent is not None and node.parent.tag in ("nav", "footer", "header"):
             return "link"
     return None
+
+
+def _in_running_text(node: LexborNode) -> bool:
+    """Whether text stands right beside the element: then it is a word of a sentence ("<b class=badge>not</b> true")."""
+    return any(
+        other is not None and other.tag == "-text" and any(map(str.isalnum, other.text_content or ""))
+        for other in (node.prev, node.next)
+    )
+
+
+def _gap(before: str, after: str) -> str:
+    """What stands between two neighbouring spans: nothing inside a word, a space between pieces of a card."""
+    return "" if before.isalpha() and after.isalpha() and after.islower() else " "
 
 
 def _hidden(node: LexborNode) -> bool:
@@ -301,7 +369,7 @@ def _json_ld(tree: LexborHTMLParser, page: PageText) -> Iterator[str]:
             elif isinstance(value, dict):
                 published = value.get("datePublished")
                 if isinstance(published, str) and not page.published_at:
-                    page.published_at = published
+                    page.published_at = _sound(published)
                 named = value.get("@type") not in JSON_NOT_TEXT if isinstance(value.get("@type"), str) else True
                 for key, inner in value.items():
                     if isinstance(inner, str) and key in JSON_TEXT and (named or key != "name"):

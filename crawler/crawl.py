@@ -1,8 +1,9 @@
 """One crawl: from source files to pages in the store, going on where an earlier one was cut short."""
 
+import fcntl
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from crawler.settings import SETTINGS
 from crawler.sources import Source
 from crawler.spiders.lease import LeaseSpider
 from crawler.store import save_source
+from data.migrations import write
 
 SOFTWARE = "Fantomes/0.1"
 
@@ -42,9 +44,34 @@ def crawl(
     """
     if not contact and not all(source.loopback for source in sources):
         raise CrawlError("say who crawls: set FANTOMES_CONTACT (or --contact) to an e-mail address or a page about you")
+    with _alone(db):
+        return _crawl(db, archive, sources, contact, log_file, progress, overrides or {})
+
+
+@contextmanager
+def _alone(db: Database) -> Iterator[None]:
+    """One crawl a store at a time: two would take each other's leases, and ask the same host twice as often."""
+    path = db.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()[0]
+    with open(f"{path}.crawl.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CrawlError(f"{path}: another crawl is at work on this store") from None
+        yield
+
+
+def _crawl(
+    db: Database,
+    archive: Path,
+    sources: list[Source],
+    contact: str | None,
+    log_file: Path | None,
+    progress: Callable[[int], None],
+    overrides: Mapping[str, Any],
+) -> dict[str, Any]:
     runs: dict[int, Source] = {}
     for source in sources:
-        with db.atomic():
+        with write(db):
             save_source(db, source.id, source.kind, source.start[0], source.title)
         runs[frontier.begin(db, source.id, list(source.start))] = source
     trouble: list[str] = []
@@ -56,12 +83,9 @@ def crawl(
                 **SETTINGS,
                 "USER_AGENT": f"{SOFTWARE} (reads public pages for a catalogue of claims; {contact or 'sample web'})",
                 "LOOPBACK_HOSTS": dict.fromkeys(hosts, port),
-                "DOWNLOAD_SLOTS": {
-                    _host(url): {"delay": source.delay, "concurrency": 1} for source in sources for url in source.start
-                },
                 "LOG_FILE": str(log_file) if log_file else None,
                 "LOG_ENABLED": log_file is not None,
-                **(overrides or {}),
+                **overrides,
             }
         )
         if log_file is None:
@@ -75,7 +99,7 @@ def crawl(
             trouble.append(str(error))
     if trouble:
         raise CrawlError(trouble[0])
-    with db.atomic():
+    with write(db):
         frontier.finish(db, list(runs))
     waiting = frontier.open_work(db, list(runs))
     return {"outcomes": frontier.outcomes(db, list(runs)), "waiting": waiting, "finished": waiting == 0}

@@ -6,14 +6,15 @@ Measured: a kill -9 loses nothing, where Scrapy's own JOBDIR lost 378 of 600 pag
 
 import time
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from sqlite_utils import Database
-from w3lib.url import canonicalize_url, url_query_cleaner
+from w3lib.url import safe_url_string, url_query_cleaner
 
 from crawler.archive import now
+from data.migrations import write
 
-LEASE = 300.0  # seconds; longer than a download with its retries may take
+LEASE = 900.0  # seconds; longer than PER_HOST downloads in a row with their retries may take
 MAX_TRIES = 3  # leases that ran out before an address is given up
 PER_HOST = 4  # addresses of one host leased at a time, so that a slow host does not hold the others
 TRACKING = [
@@ -37,8 +38,16 @@ TRACKING = [
 
 
 def clean(url: str) -> str:
-    """The address as we fetch and store it: without fragment and tracking parameters, one spelling each."""
-    return str(canonicalize_url(url_query_cleaner(url, TRACKING, remove=True, unique=False)))
+    """The address as we fetch and store it: without fragment, tracking parameters, user name and password.
+
+    Raises ValueError for what is no address. The query keeps its order and spelling: servers may care.
+    """
+    parts = urlsplit(safe_url_string(url_query_cleaner(url, TRACKING, remove=True, unique=False)))
+    port = f":{parts.port}" if parts.port and parts.port != {"http": 80, "https": 443}.get(parts.scheme) else ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if parts.scheme not in ("http", "https", "file") or (not host and parts.scheme != "file"):
+        raise ValueError(f"no address of a page: {url[:200]!r}")
+    return urlunsplit((parts.scheme, host + port, parts.path or "/", parts.query, ""))
 
 
 class Link(NamedTuple):
@@ -59,7 +68,7 @@ class Lease(NamedTuple):
 
 def begin(db: Database, source_id: str, start: list[str]) -> int:
     """The unfinished run of a source, or a new one with the addresses `start`. Returns its id."""
-    with db.atomic():
+    with write(db):
         row = db.execute("SELECT id FROM runs WHERE source_id = ? AND finished_at IS NULL", [source_id]).fetchone()
         if row:  # what another process had leased when it died is free at once
             db.execute("UPDATE frontier SET leased_until = 0 WHERE run_id = ? AND state = 'leased'", [row[0]])
@@ -72,19 +81,21 @@ def begin(db: Database, source_id: str, start: list[str]) -> int:
 
 def add(db: Database, run: int, links: list[Link], depth: int, limit: int | None = None) -> None:
     """Enter addresses that the run has not seen; `limit` caps how many addresses the run may hold in all."""
+    held = db.execute("SELECT count(*) FROM frontier WHERE run_id = ?", [run]).fetchone()[0] if limit else 0
     for link in links:
-        db.execute(
-            "INSERT OR IGNORE INTO frontier (run_id, url, host, depth, published_at) SELECT ?, ?, ?, ?, ?"
-            " WHERE ? IS NULL OR (SELECT count(*) FROM frontier WHERE run_id = ?) < ?",
-            [run, link.url, urlsplit(link.url).hostname, depth, link.published_at, limit, run, limit],
-        )
+        if limit and held >= limit:
+            break
+        held += db.execute(
+            "INSERT OR IGNORE INTO frontier (run_id, url, host, depth, published_at) VALUES (?, ?, ?, ?, ?)",
+            [run, link.url, urlsplit(link.url).hostname, depth, link.published_at],
+        ).rowcount
 
 
 def lease(db: Database, runs: list[int], count: int) -> list[Lease]:
     """Up to `count` addresses of `runs`, shallow ones first, now ours for LEASE seconds."""
     at = time.time()
     marks = ", ".join("?" * len(runs))
-    with db.atomic():
+    with write(db):
         db.execute(
             "UPDATE frontier SET state = iif(tries >= ?, 'failed', 'waiting'),"
             " outcome = iif(tries >= ?, 'given-up', NULL)"
@@ -96,9 +107,9 @@ def lease(db: Database, runs: list[int], count: int) -> list[Lease]:
             SELECT run_id, url, depth, published_at FROM (
                 SELECT *, row_number() OVER (PARTITION BY host ORDER BY depth, url) AS turn FROM frontier
                 WHERE run_id IN ({marks}) AND state = 'waiting'
-            ) WHERE turn <= ? - (
+            ) AS ready WHERE turn <= ? - (
                 SELECT count(*) FROM frontier AS busy WHERE busy.run_id IN ({marks}) AND busy.state = 'leased'
-                AND busy.host = host
+                AND busy.host = ready.host
             ) ORDER BY depth, turn LIMIT ?""",
             [*runs, PER_HOST, *runs, count],
         ).fetchall()

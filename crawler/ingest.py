@@ -6,13 +6,14 @@ a `resource` record. A file that is broken somewhere gives what stands before th
 
 import hashlib
 import re
+import sqlite3
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 import brotli
 from backports import zstd
@@ -27,9 +28,10 @@ from crawler.crawl import SOFTWARE
 from crawler.frontier import clean
 from crawler.page import MAX_BODY, Capture, NotAPage, Record, read_page
 from crawler.store import save_page, save_source
+from data.migrations import write
 
 SAVED_FROM = re.compile(rb"<!--\s*saved from url=\(\d+\)(https?://[^\s<>]+)\s*-->", re.I)
-WARC_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+NOT_HTML = re.compile(rb"filedesc://|From: <Saved by|MIME-Version:", re.I)  # ARC, MHTML
 BUFFER = 65_536  # bytes; a gzip bomb unpacks to at most a thousand times this before it is noticed
 
 
@@ -65,7 +67,7 @@ def ingest(
                 else:
                     counts[_saved_page(db, writer, path, url)] += 1
                     progress(1)
-        except (OSError, ArchiveError, _Broken) as error:
+        except (OSError, ArchiveError, sqlite3.Error, UnicodeError, _Broken) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             problems.append(reason if str(path) in reason else f"{path}: {reason}")
     writer.close()
@@ -80,6 +82,9 @@ def is_warc(head: bytes) -> bool:
     return head.startswith((b"WARC/", b"\x1f\x8b"))
 
 
+WARCIO_FAILS = (ArchiveLoadFailed, EOFError, ValueError, AttributeError, OverflowError, zlib.error)
+
+
 class _Broken(Exception):
     """A file that ends or breaks off too early."""
 
@@ -88,7 +93,7 @@ def _warc(
     db: Database, archive: Archive, path: Path, file: BinaryIO, counts: Counter[str], progress: Callable[[int], None]
 ) -> None:
     source = f"warc:{path.name}"
-    with db.atomic():
+    with write(db):
         save_source(db, source, "archive", None, path.name)
     name = archive.keep(path)
     records = ArchiveIterator(file)
@@ -97,11 +102,21 @@ def _warc(
         for record in records:
             seen += 1
             if record.rec_type in ("response", "resource"):
-                counts[_record(db, source, name, records, record)] += 1
+                try:
+                    counts[_record(db, source, name, records, record)] += 1
+                except (ValueError, OverflowError):  # one odd record is no reason to leave the others unread
+                    counts["bad-record"] += 1
             progress(1)
         if not seen:
             raise _Broken("holds no WARC record")
-    except (ArchiveLoadFailed, EOFError, ValueError, AttributeError, zlib.error) as error:  # warcio's ways to fail
+    except (
+        ArchiveLoadFailed,
+        EOFError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        zlib.error,
+    ) as error:  # warcio's ways to fail
         raise _Broken(f"breaks off after {seen} records: {' '.join(str(error).split())}") from error
 
 
@@ -113,7 +128,9 @@ def _record(db: Database, source: str, name: str, records: ArchiveIterator, reco
     kind = (http.get_header("Content-Type") if http else record.rec_headers.get_header("Content-Type")) or ""
     if http and http.get_statuscode() != "200":
         return f"http-{http.get_statuscode()}"
-    if urlsplit(url).scheme not in ("http", "https", "file") or not WARC_DATE.fullmatch(date):
+    try:
+        url, date = clean(url), _seconds(date)
+    except ValueError:
         return "no-address-or-date"
     chunked = http is not None and (http.get_header("Transfer-Encoding") or "").lower() == "chunked"
     payload = _read(ChunkedDataReader(record.raw_stream) if chunked else record.raw_stream)
@@ -123,8 +140,8 @@ def _record(db: Database, source: str, name: str, records: ArchiveIterator, reco
         raise _Broken(f"the record at byte {offset} is cut short")
     try:
         capture = Capture(
-            url=clean(url),
-            fetched_at=f"{date[:19]}Z",
+            url=url,
+            fetched_at=date,
             status=200,
             content_type=kind,
             body=_decompress(payload, (http.get_header("Content-Encoding") or "") if http else ""),
@@ -133,8 +150,16 @@ def _record(db: Database, source: str, name: str, records: ArchiveIterator, reco
         page = read_page(capture)
     except NotAPage as none:
         return none.reason
-    with db.atomic():
+    with write(db):
         return "stored" if save_page(db, source, page) else "unchanged"
+
+
+def _seconds(date: str) -> str:
+    """A WARC-Date to the second. Raises ValueError for what is none, or lies in the future."""
+    read = datetime.fromisoformat(date).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if not date.isascii() or not date.endswith("Z") or read > now():
+        raise ValueError(f"no date of a capture: {date!r}")
+    return read
 
 
 def _read(stream: Any, limit: int = MAX_BODY) -> bytes:
@@ -186,14 +211,19 @@ def _saved_page(db: Database, archive: Archive, path: Path, url: str | None) -> 
     if len(body) > MAX_BODY:
         raise _Broken(f"too-large: the limit is {MAX_BODY} bytes")
     saved = SAVED_FROM.search(body[:4096])
-    address = url or (saved[1].decode("ascii", "replace") if saved else path.resolve().as_uri())
+    if NOT_HTML.match(body):
+        raise _Broken("not-text: an archive of another kind; save the page as HTML, or convert it to WARC")
+    try:
+        address = clean(url or (saved[1].decode("ascii", "replace") if saved else path.resolve().as_uri()))
+    except ValueError as error:
+        raise _Broken(f"bad address: {error}") from error
     date = now()  # when we saw it; the file's own date proves nothing
-    with db.atomic():
+    with write(db):
         save_source(db, "files", "file", None, "Saved pages")
     record = archive.resource(address, date, "text/html", body)
     try:
-        page = read_page(Capture(clean(address), date, 200, "text/html", body, record))
+        page = read_page(Capture(address, date, 200, "text/html", body, record))
     except NotAPage as none:
         raise _Broken(str(none)) from none
-    with db.atomic():
+    with write(db):
         return "stored" if save_page(db, "files", page) else "unchanged"

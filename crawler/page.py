@@ -1,6 +1,7 @@
 """From a capture to a page: decoding, blocks, links, digest; one station for crawled, ingested and replayed pages."""
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ from crawler.blocks import Block, page_text, too_deep
 
 MAX_BODY = 10_000_000  # bytes after decompression; the largest real page of this trade seen so far has 1.2 MB
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+NOT_WEB = ("undefined", "unicode-escape", "raw-unicode-escape", "punycode", "idna", "utf-7")  # Python's own codecs
 
 
 class NotAPage(Exception):
@@ -89,13 +93,22 @@ def decode(body: bytes, content_type: str) -> tuple[str, str]:
     bom, mark = read_bom(body)
     declared = bom or http_content_type_encoding(content_type) or html_body_declared_encoding(body)
     body = body.removeprefix(mark or b"")
-    for name in (bom, "utf-8", declared and resolve_encoding(declared), "cp1252"):
-        if name:
-            try:
-                return body.decode(name), name
-            except (UnicodeDecodeError, LookupError):
-                continue
+    named = [name for name in (bom, "utf-8", declared and resolve_encoding(declared)) if name and name not in NOT_WEB]
+    for name in named:
+        try:
+            return body.decode(name), name
+        except (UnicodeError, LookupError):
+            if name == "utf-8" and (text := _nearly_utf8(body)):
+                return text, name
     return body.decode("cp1252", errors="replace"), "cp1252"
+
+
+def _nearly_utf8(body: bytes) -> str | None:
+    """UTF-8 with a few bytes broken, as where a text was cut by bytes; None where it is another charset."""
+    text = body.decode("utf-8", errors="replace")
+    broken = text.count("\ufffd")
+    beyond_ascii = sum(map(len, re.findall(r"[^\x00-\x7f]+", text)))
+    return text if broken * 20 < beyond_ascii else None
 
 
 def _is_binary(body: bytes) -> bool:

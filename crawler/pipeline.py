@@ -10,6 +10,7 @@ from crawler import frontier
 from crawler.frontier import Link, clean
 from crawler.spiders.lease import LeaseSpider, Visit
 from crawler.store import save_page
+from data.migrations import write
 
 
 class StorePipeline:
@@ -25,7 +26,7 @@ class StorePipeline:
     def process_item(self, visit: Visit) -> Visit:
         lease = visit.lease
         try:
-            with self.db.atomic():
+            with write(self.db):
                 frontier.add(self.db, lease.run, visit.links, lease.depth + 1, visit.source.max_pages)
                 if visit.page and not save_page(self.db, visit.source.id, visit.page):
                     visit.outcome = "unchanged"
@@ -37,5 +38,9 @@ class StorePipeline:
         except sqlite3.Error as error:  # disk full, store locked
             self.spider.stop_because(f"the store cannot be written: {error}")
             raise DropItem(str(error)) from error
+        except Exception:  # whatever a stranger's page can hold that a table cannot: the lease must not stay out
+            self.spider.logger.exception("%s: cannot be stored", lease.url)
+            with write(self.db):
+                frontier.done(self.db, lease, "unreadable", failed=True)
         self.spider.progress(1)
         return visit

@@ -27,6 +27,8 @@ def serving(folder: Path = SAMPLES, port: int = 0) -> Iterator[int]:
     responses = folder / "responses.yml"
     odd: dict[str, dict[str, Any]] = (yaml.safe_load(responses.read_text("utf-8")) or {}) if responses.exists() else {}
 
+    hosts = {place.name for place in folder.iterdir() if place.is_dir()}
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -35,7 +37,7 @@ def serving(folder: Path = SAMPLES, port: int = 0) -> Iterator[int]:
             path = unquote(urlsplit(self.path).path)
             rule = odd.get(f"{host}{path}", {})
             time.sleep(rule.get("delay", 0))
-            file = _file(folder / host, path)
+            file = _file(folder / host, path) if host in hosts else None
             status = rule.get("status", 200 if file else 404)
             body = file.read_bytes() if file else b"<h1>404</h1>"
             kind = rule.get("type") or (mimetypes.guess_type(file.name)[0] if file else None) or "text/html"

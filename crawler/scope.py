@@ -23,6 +23,7 @@ from zope.interface import implementer
 from data.domains import registrable_domain
 
 log = logging.getLogger(__name__)
+GLOBAL = IPv6Network("2000::/3")  # what is given out for the internet at large, as of today
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -38,6 +39,8 @@ def is_public(address: str) -> bool:
         if inner is None and ip in NAT64:
             inner = ip_address(int(ip) & 0xFFFFFFFF)  # type: ignore[assignment]
         if inner is not None and not is_public(str(inner)):
+            return False
+        if inner is None and ip not in GLOBAL:
             return False
     return ip.is_global and not ip.is_multicast
 
@@ -158,7 +161,7 @@ class RobotsFailureMiddleware:
 
     @staticmethod
     def _is_robots(request: Request) -> bool:
-        return bool(request.meta.get("dont_obey_robotstxt")) and urlsplit(request.url).path == "/robots.txt"
+        return bool(request.meta.get("dont_obey_robotstxt"))  # Scrapy asks for nothing else so; redirects keep it
 
 
 OUTCOMES = {

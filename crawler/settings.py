@@ -15,6 +15,7 @@ SETTINGS: dict[str, Any] = {
     "AUTOTHROTTLE_ENABLED": True,
     "AUTOTHROTTLE_START_DELAY": 1.0,
     "DOWNLOAD_DELAY": 1.0,
+    "DOWNLOAD_DELAY_JITTER": 0,  # "at least" a second is not half a second now and then
     "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
     "CONCURRENT_REQUESTS": 16,
     "DOWNLOAD_TIMEOUT": 60,  # a server that hangs or drips costs a minute, three times

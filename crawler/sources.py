@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+
+from crawler.frontier import clean
+from data.domains import registrable_domain
 
 KINDS = ("site", "feed", "ads")
 MIN_DELAY = 0.5  # seconds between two requests to a host that is not our own sample web
@@ -56,7 +58,7 @@ def load_source(path: Path) -> Source:
     """Read one source file. Raises SourceError."""
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise SourceError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise SourceError(f"{path}: a mapping of keys is expected, not {type(values).__name__}")
@@ -72,10 +74,17 @@ def load_source(path: Path) -> Source:
     if values["kind"] not in KINDS:
         raise SourceError(f"{path}: kind {values['kind']!r} is none of {', '.join(KINDS)}")
     loopback = values.get("loopback", False)
-    for key, least in (("delay", 0 if loopback else MIN_DELAY), ("max_depth", 0), ("max_pages", 1)):
-        value: Any = values.get(key, least)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-            raise SourceError(f"{path}: {key} {value!r} must be a number of at least {least}")
+    for key, kind, least, most in (
+        ("delay", float, 0 if loopback else MIN_DELAY, 3600),
+        ("max_depth", int, 0, 100),
+        ("max_pages", int, 1, 1_000_000),
+    ):
+        value = values.get(key, least)
+        if isinstance(value, bool) or not isinstance(value, int | kind) or not least <= value <= most:
+            raise SourceError(f"{path}: {key} {value!r} must be a number from {least} to {most}")
+    for key in ("title", "contact"):
+        if not isinstance(values[key], str):
+            raise SourceError(f"{path}: {key} {values[key]!r} must be text")
     if not isinstance(loopback, bool):
         raise SourceError(f"{path}: loopback {loopback!r} must be true or false")
     if not isinstance(values["start"], list):
@@ -89,11 +98,10 @@ def load_source(path: Path) -> Source:
 
 def _check_address(path: Path, url: object) -> None:
     try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        good = parts is not None and parts.scheme in ("http", "https") and parts.hostname and "." in parts.hostname
-        if parts is not None:
-            _ = parts.port
+        parts = urlsplit(clean(url)) if isinstance(url, str) else None
+        good = parts is not None and parts.scheme in ("http", "https") and registrable_domain(parts.hostname or "")
+        url.encode() if isinstance(url, str) else None
     except ValueError:
-        good = False
+        good = None
     if not good:
-        raise SourceError(f"{path}: bad address {url!r} in start; expected http(s)://host/...")
+        raise SourceError(f"{path}: bad address {url!a} in start; expected http(s)://host/...")

@@ -51,7 +51,10 @@ class WarcMiddleware:
 
 
 def _head(first_line: str, message: Request | Response) -> bytes:
-    return to_bytes(first_line) + b"\r\n" + message.headers.to_string() + b"\r\n\r\n"
+    """Status or request line and headers. The payload is archived byte for byte; the headers are as Twisted parsed
+    them: all values, but with names in its own case, and without those of the connection (RFC 9112, 7.6.1)."""
+    host = b"Host: " + urlparse_cached(message).netloc.encode() + b"\r\n" if isinstance(message, Request) else b""
+    return to_bytes(first_line) + b"\r\n" + host + message.headers.to_string() + b"\r\n\r\n"
 
 
 def _target(request: Request) -> str:

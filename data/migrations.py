@@ -1,6 +1,8 @@
 """The working store's schema as small named steps; every room opens the store here and nowhere else."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -12,17 +14,35 @@ class StoreError(Exception):
     """The store cannot be opened: the message names the file and what is wrong."""
 
 
+@contextmanager
+def write(db: Database) -> Iterator[None]:
+    """One transaction that takes the write lock at its beginning: it waits for other writers, and never fails halfway.
+
+    SQLite's own deferred transaction fails at once when another process wrote between its reading and its writing
+    (https://www.sqlite.org/lang_transaction.html#immediate).
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.conn.in_transaction:  # a full disk has rolled back already
+            db.execute("ROLLBACK")
+        raise
+
+
 def open_store(path: str | Path) -> Database:
     """Open (or create) the working store at `path`, brought up to date. Raises StoreError."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # autocommit (isolation_level=None): every transaction in the code is an explicit db.atomic()
+        # autocommit (isolation_level=None): every transaction in the code is an explicit one
         connection = sqlite3.connect(path, timeout=60, isolation_level=None)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")  # safe under kill -9; a power cut may lose the last commits
         connection.execute("PRAGMA foreign_keys=ON")
         db = Database(connection)
-        migrations.apply(db)
+        with write(db):  # two commands may start on a new store at once
+            migrations.apply(db)
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: cannot open the store: {error}") from error
     return db

@@ -23,7 +23,13 @@ def shown(html: str) -> list[tuple[str, str]]:
         ("<ul><li>One<li><p>Two</p></ul>", [("item", "One"), ("item", "Two")]),
         ("<li>outer<ul><li>inner</li></ul>tail</li>", [("item", "outer"), ("item", "inner"), ("item", "tail")]),
         ("<table><tr><td>HQ [R30]<td>0.90</table>", [("cell", "HQ [R30]"), ("cell", "0.90")]),
-        ('<a class="btn-primary" href="/x">Buy now</a> or wait', [("button", "Buy now"), ("text", "or wait")]),
+        ('<a class="btn-primary" href="/x">Buy now</a><p>or wait', [("button", "Buy now"), ("text", "or wait")]),
+        ("<p>We never sell <b class=badge>real fans</b>.</p>", [("text", "We never sell real fans.")]),
+        ("<p>They say <q>real fans</q></p>", [("text", "They say “real fans”")]),
+        ("<p>We sell <s>fake</s> real fans</p>", [("text", "We sell real fans")]),
+        ("<p><span>fan</span><span>s</span><span>Fast</span></p>", [("text", "fans Fast")]),
+        ("<p style='backface-visibility: hidden'>fans</p>", [("text", "fans")]),
+        ("<body class='material-icons-loaded'><p>fans", [("text", "fans")]),
         ('<input type=submit value="Get fans">', [("button", "Get fans")]),
         ('<img alt="4.9 of 5 stars" src=x>', [("alt", "4.9 of 5 stars")]),
         ("<blockquote><p>free fans!</p></blockquote>", [("quote", "free fans!")]),
@@ -110,11 +116,71 @@ def test_any_text_gives_clean_blocks(html: str) -> None:
         assert 0 < len(text) <= MAX_BLOCK
 
 
-def test_depth_is_seen_before_it_is_parsed() -> None:
-    assert too_deep("<div>" * 100_000)
-    assert too_deep("<div>" * 50_000 + "</div>" * 50_000)
-    assert not too_deep("<div><p>x</p></div>" * 50_000)
-    assert not too_deep("<p>one<br>" * 50_000)
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div>" * 100_000,
+        "<div>" * 50_000 + "</div>" * 50_000,
+        "<div></b>" * 50_000,  # strangers' closing tags close nothing
+        "<div><!-- </div> -->" * 50_000,
+        "".join(f"<font a={n}>" for n in range(1000)) + "<p>x" * 4000,  # 28 kB that would fill 1.6 GB
+    ],
+)
+def test_what_the_parser_would_choke_on_is_seen_before(html: str) -> None:
+    assert too_deep(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<div><p>x</p></div>" * 50_000,
+        "<p>one<br>" * 50_000,
+        "<svg>" + '<path d="M0 0"/><g x="1"/>' * 21_000 + "</svg><p>real fans",
+        "<script>" + "for(i=0;i<n;i++)" * 21_000 + "</script><p>real fans",
+        "<div><span>x</div>" * 20_000,
+        "<li><a href=x><b>y</b></a>" * 20_000,
+        "<!--" * 20_000,
+    ],
+)
+def test_a_long_page_is_not_a_deep_one(html: str) -> None:
+    assert not too_deep(html)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\n",
+        "<br>",
+        " \n",
+        "x ",
+        "x",
+        "<a href=x>y</a>",
+        "<a href=x><marquee>",
+        "<td>",
+        "&amp;",
+        "✅",
+        "<b>",
+        "<p a='",
+        "<hr>",
+    ],
+)
+def test_time_grows_with_the_page_and_not_with_its_square(unit: str) -> None:
+    def seconds(size: int) -> float:
+        html = f"<body><p>{unit * (size // len(unit))}"
+        start = time.process_time()
+        if not too_deep(html):
+            page_text(html, URL)
+        return time.process_time() - start
+
+    seconds(50_000)
+    assert seconds(800_000) < 16 * max(seconds(100_000), 0.02)
+
+
+def test_halves_of_surrogate_pairs_are_replaced() -> None:
+    html = '<script type="application/ld+json">{"description": "fans \\ud83d", "datePublished": "\\ud83d"}</script>'
+    page = page_text(html, URL)
+    assert [block.text for block in page.blocks] == ["fans ?"]
+    assert page.published_at == "?"
 
 
 def test_a_deep_page_that_is_let_through_is_read_in_time() -> None:

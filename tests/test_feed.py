@@ -24,6 +24,7 @@ INDEX = b"""<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"><s
 </sitemap></sitemapindex>"""
 
 
+E = ("http://w.example/e", "2026-03-02T00:00:00Z")
 A = ("http://w.example/a", "2026-03-02T09:00:00Z")
 
 
@@ -32,10 +33,16 @@ A = ("http://w.example/a", "2026-03-02T09:00:00Z")
     [
         (RSS, [A, ("http://w.example/b", None), ("http://w.example/c", "2026-03-02T15:00:00Z")]),
         (ATOM, [("http://w.example/d", "2026-03-02T09:00:00Z")]),
-        (NEWS, [("http://w.example/e", "2026-03-02T00:00:00Z")]),
+        (NEWS, [E]),
         (INDEX, [("http://w.example/s1.xml", None)]),
         (gzip.compress(NEWS), [("http://w.example/e", "2026-03-02T00:00:00Z")]),
         (RSS[: RSS.index(b"<item><guid isPermaLink=\"true\"")], [A]),
+        (NEWS.replace(b"<url>", b'<url><x:link xmlns:x="http://www.w3.org/1999/xhtml" href="/de"/>'), [E]),
+        (b"<rss><item><link>http://w.example/a</link><pubDate>0001-01-01T00:00:00+14:00</pubDate></item></rss>",
+         [("http://w.example/a", None)]),
+        (b"<rss><item><x:link/><:y/><link><!-- z -->/a</link></item></rss>", [("http://w.example/a", None)]),
+        (b"<rss><item><link>http://w.example:99999/</link></item></rss>", []),
+        (gzip.compress(NEWS)[:40] + b"noise" * 9, None),
         (b"<rss><channel></channel></rss>", []),
         (b"<rss", None),
         (b"<html><body>no feed</body></html>", None),

@@ -96,6 +96,9 @@ def test_odd_records_are_counted(tmp_path: Path) -> None:
         ("http://a.example/odd", PAGE, {"Content-Encoding": "compress"}),
         ("http://a.example/liar", PAGE + b"\x00" * 50, {"Content-Encoding": "br"}),
         ("mailto:a@a.example", PAGE, {}),
+        ("http://[x/", PAGE, {}),
+        ("http://a.example:99999/", PAGE, {}),
+        ("http://a.example/half", b'<script type="application/ld+json">{"description": "fan \\ud83d"}</script>', {}),
         ("http://a.example/deep", b"<div>" * 100_000, {}),
         ("http://a.example/good", PAGE, {}),
     )
@@ -103,8 +106,8 @@ def test_odd_records_are_counted(tmp_path: Path) -> None:
     assert problems == ""
     assert [page[0] for page in pages][-1] == "http://a.example/good"
     assert outcomes == {
-        "stored": 1, "bad-encoding": 2,
-        "http-404": 1, "not-text": 1, "too-large": 3, "unknown-encoding": 1, "no-address-or-date": 1, "too-deep": 1,
+        "stored": 2, "bad-encoding": 2,
+        "http-404": 1, "not-text": 1, "too-large": 3, "unknown-encoding": 1, "no-address-or-date": 3, "too-deep": 1,
     }  # fmt: skip
 
 
@@ -145,8 +148,32 @@ def test_a_saved_page_has_the_address_that_the_browser_or_the_user_gives(tmp_pat
 
 
 @pytest.mark.parametrize(
+    "url", ["http://[x/", "http://a:99999/", "nonsense", "javascript:alert(1)", "ftp://a.example/"]
+)
+def test_an_address_must_be_one(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(PAGE)
+    _, pages, problems = read(tmp_path, path, url=url)
+    assert (pages, "bad address" in problems) == ([], True)
+
+
+@pytest.mark.parametrize("date", ["2999-01-01T00:00:00Z", "9999-99-99T99:99:99Z", "٢٠٢٥-05-05T05:05:05Z", "yesterday"])
+def test_a_capture_has_a_date_in_the_past(tmp_path: Path, date: str) -> None:
+    path = warc(tmp_path / "a.warc", ("http://a.example/", PAGE, {}), gz=False)
+    path.write_bytes(path.read_bytes().replace(b"2025-05-05T05:05:05Z", date.encode()))
+    outcomes, pages, _ = read(tmp_path, path)
+    assert (outcomes, pages) == ({"no-address-or-date": 1}, [])
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
-    [(b"%PDF-1.7", "not-text"), (b"", "empty"), (b"<div>" * 100_000, "too-deep"), (b"x" * 50_000_000, "too-large")],
+    [
+        (b"%PDF-1.7", "not-text"),
+        (b"From: <Saved by Blink>\r\n\r\n<p>fans", "not-text"),
+        (b"", "empty"),
+        (b"<div>" * 100_000, "too-deep"),
+        (b"x" * 50_000_000, "too-large"),
+    ],
 )
 def test_a_saved_file_that_is_no_page_says_why(tmp_path: Path, body: bytes, words: str) -> None:
     path = tmp_path / "page.html"

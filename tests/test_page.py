@@ -21,6 +21,9 @@ def capture(body: bytes, content_type: str = "text/html") -> Capture:
         ("<p>abonnés</p>".encode("latin-1"), "text/html; charset=utf-8", "cp1252"),  # the other lie
         ("<p>abonnés</p>".encode("latin-1"), "text/html; charset=no-such-thing", "cp1252"),
         ("<p>abonnés</p>".encode("utf-16"), "text/html", "utf-16-le"),
+        (("<p>abonnés réels €</p>" * 50).encode() + b"\xe9", "text/html; charset=utf-8", "utf-8"),  # cut by bytes
+        ("<p>abonnés</p>".encode("latin-1"), "text/html; charset=undefined", "cp1252"),
+        ("<p>abonnés</p>".encode("latin-1"), "text/html; charset=unicode_escape", "cp1252"),
         ("\ufeff<p>abonnés</p>".encode(), "text/html", "utf-8"),
         ("<p>abonnés подписчики</p>".encode("koi8-r", "ignore"), "text/html; charset=koi8-r", "koi8-r"),
     ],

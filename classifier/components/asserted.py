@@ -2,9 +2,11 @@
 
 from spacy.language import Language
 from spacy.pipeline import Pipe
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup
 
 from classifier.withdrawals import Withdrawal, withdrawals
+
+_Row = tuple[Span, float, str | None, int]  # claim, score, rule, block
 
 
 class Asserted(Pipe):
@@ -17,7 +19,8 @@ class Asserted(Pipe):
     def __call__(self, doc: Doc) -> Doc:
         claims = doc.spans["claims"]
         attrs = zip(claims.attrs["scores"], claims.attrs["rules"], claims.attrs["blocks"], strict=True)
-        kept, withdrawn = [], []
+        kept: list[_Row] = []
+        withdrawn: list[_Row] = []
         for claim, (score, made_by, place) in zip(claims, attrs, strict=True):
             rule = self._withdrawal(claim.label_, claim.text, doc._.blocks[place].text)
             (withdrawn if rule else kept).append((claim, score, rule or made_by, place))
@@ -29,13 +32,13 @@ class Asserted(Pipe):
         return next((rule.id for rule in self.rules if rule.withdraws(label, quote, block)), None)
 
 
-def _group(doc: Doc, name: str, rows: list) -> SpanGroup:  # type: ignore[type-arg]
+def _group(doc: Doc, name: str, rows: list[_Row]) -> SpanGroup:
     spans, scores, rules, places = zip(*rows, strict=True) if rows else ((), (), (), ())
     attrs = {"scores": list(scores), "rules": list(rules), "blocks": list(places)}
     return SpanGroup(doc, name=name, spans=list(spans), attrs=attrs)
 
 
 @Language.factory("fantomes_asserted", requires=["doc.spans"], assigns=["doc.spans"])
-def make_asserted(nlp: Language, name: str) -> Asserted:
-    """Rules come from data/withdrawals/<language>.yml."""
-    return Asserted(name, withdrawals(nlp.lang))
+def make_asserted(nlp: Language, name: str, lang: str) -> Asserted:
+    """Rules come from data/withdrawals/<lang>.yml."""
+    return Asserted(name, withdrawals(lang))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from spacy.language import Language
 from spacy.pipeline import Pipe
-from spacy.tokens import Doc, SpanGroup
+from spacy.tokens import Doc, Span, SpanGroup
 
 from classifier import ClassifierError
 from classifier.model import Model, load_model
@@ -39,7 +39,7 @@ class Claims(Pipe):
             start, end = self._quote(doc, place, label)
             shift = blocks[place].start_char
             name = self.model.labels[label]
-            claims.append(doc.char_span(shift + start, shift + end, label=name, alignment_mode="expand"))
+            claims.append(_span(doc, shift + start, shift + end, name))
             scores.append(float(doc._.scores.probabilities[place, label]))
             places.append(int(place))
         doc.spans["claims"] = SpanGroup(
@@ -57,12 +57,21 @@ class Claims(Pipe):
         return spans[first][0], spans[last][1]
 
 
+def _span(doc: Doc, start: int, end: int, label: str) -> Span:
+    span = doc.char_span(start, end, label=label, alignment_mode="expand")
+    if span is None:  # only if the tokens did not cover the text
+        raise ClassifierError(f"no tokens at {start}-{end} of a page")
+    return span
+
+
 @Language.factory(
     "fantomes_claims",
     requires=["doc._.voice", "doc._.scores"],
     assigns=["doc.spans"],
     default_config={"thresholds": {}, "share_of_best": 0.9},
 )
-def make_claims(nlp: Language, name: str, model: str, thresholds: dict[str, float], share_of_best: float) -> Claims:
-    """`model`: folder of the trained model; `thresholds`: decision thresholds that replace the learned ones."""
-    return Claims(nlp.lang, name, load_model(Path(model)), thresholds, share_of_best)
+def make_claims(
+    nlp: Language, name: str, lang: str, model: str, thresholds: dict[str, float], share_of_best: float
+) -> Claims:
+    """`lang`: of the pages; `model`: folder of the trained model; `thresholds`: see config.cfg."""
+    return Claims(lang, name, load_model(Path(model)), thresholds, share_of_best)

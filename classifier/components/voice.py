@@ -1,6 +1,7 @@
 """fantomes_voice: who speaks on the page, judged from all its text before any claim is read."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ class Voice(Pipe):
         scores, vectors = score_blocks(self.model, texts, self.lang)
         edges = np.cumsum([0, *(len(doc._.blocks) + len(doc._.heard) for doc in docs)])
         members = csr_matrix((np.ones(len(texts)), np.arange(len(texts)), edges), shape=(len(docs), len(texts)))
-        spans = list(zip(edges, edges[1:], strict=False))
+        spans = list(pairwise(edges))
         voices = score_voices(self.model, vectors, members)
         for doc, (start, _), chances in zip(docs, spans, voices, strict=True):
             end = start + len(doc._.blocks)
@@ -57,8 +58,8 @@ class Voice(Pipe):
 @Language.factory(
     "fantomes_voice",
     assigns=["doc._.voice", "doc._.voice_score", "doc._.scores"],
-    default_config={"promotion_threshold": 0.6},
+    default_config={"promotion_threshold": 0.65},
 )
-def make_voice(nlp: Language, name: str, model: str, promotion_threshold: float) -> Voice:
-    """`model`: folder of the trained model; `promotion_threshold`: probability from which a page is a seller's."""
-    return Voice(nlp.lang, name, load_model(Path(model)), promotion_threshold)
+def make_voice(nlp: Language, name: str, lang: str, model: str, promotion_threshold: float) -> Voice:
+    """`lang`: of the pages; `model`: folder of the trained model; `promotion_threshold`: see config.cfg."""
+    return Voice(lang, name, load_model(Path(model)), promotion_threshold)

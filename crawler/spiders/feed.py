@@ -1,6 +1,7 @@
 """Feeds: RSS, Atom, sitemaps and news sitemaps; from an entry to the page that it announces."""
 
 import re
+import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
@@ -23,7 +24,7 @@ def entries(body: bytes, url: str) -> list[Link] | None:
     if body[:2] == b"\x1f\x8b":
         try:
             body = gunzip(body, max_size=MAX_BODY)
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, zlib.error):
             return None
     if not re.search(rb"<(?:\w+:)?(?:rss|feed|RDF|urlset|sitemapindex)[\s>]", body[:4096]):
         return None
@@ -42,17 +43,18 @@ def entries(body: bytes, url: str) -> list[Link] | None:
 
 
 def _name(element: etree._Element) -> str:
-    return str(etree.QName(element).localname)
+    return str(element.tag).rpartition("}")[2].rpartition(":")[2]  # also of a prefix that was never declared
 
 
 def _address(entry: etree._Element) -> str | None:
     """`link` of RSS (text) or Atom (href, rel alternate), a permanent `guid`, or `loc` of a sitemap."""
     fallback = None
+    sitemap = _name(entry) in ("url", "sitemap")  # there a link is another language's page
     for child in entry.iterchildren(tag=etree.Element):
-        name, text = _name(child), (child.text or "").strip()
+        name, text = _name(child), "".join(child.itertext(tag=etree.Element)).strip()
         if name == "loc" and text:
             return text
-        if name == "link":
+        if name == "link" and not sitemap:
             if child.get("href") and child.get("rel", "alternate") == "alternate":
                 return child.get("href")
             if text:
@@ -70,9 +72,9 @@ def _date(entry: etree._Element) -> str | None:
         ):
             try:
                 read = datetime.fromisoformat(text) if text[:4].isdigit() else parsedate_to_datetime(text)
-            except ValueError:
+                return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            except (ValueError, OverflowError):
                 return None
-            return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return None
 
 

@@ -5,6 +5,7 @@ response, so that a new kind is a new function and not a subclass.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -74,9 +75,14 @@ class LeaseSpider(scrapy.Spider):
         self.trouble.append(reason)
 
     async def start(self) -> AsyncIterator[Any]:
-        while frontier.open_work(self.db, list(self.runs)):
+        while not self.trouble and frontier.open_work(self.db, list(self.runs)):
             engine = self.crawler.engine
-            leases = [] if engine is None or engine.needs_backout() else frontier.lease(self.db, list(self.runs), 16)
+            leases: list[Lease] = []
+            try:
+                if engine is not None and not engine.needs_backout():
+                    leases = frontier.lease(self.db, list(self.runs), 16)
+            except sqlite3.Error as error:  # disk full, store locked
+                self.stop_because(f"the store cannot be written: {error}")
             for lease in leases:
                 try:
                     yield self._request(lease)
@@ -88,12 +94,9 @@ class LeaseSpider(scrapy.Spider):
     def _request(self, lease: Lease) -> scrapy.Request:
         source = self.runs[lease.run]
         # a start address may redirect to another domain (a shop that moved); a link inside a site may not leave it
-        home = (
-            None
-            if lease.depth == 0 or source.kind == "feed"
-            else registrable_domain(urlsplit(lease.url).hostname or "")
-        )
-        meta = {"stay_on": home} if home else {}
+        meta: dict[str, Any] = {"delay": source.delay, "loopback": source.loopback}  # redirects take it along
+        if lease.depth and source.kind != "feed":
+            meta["stay_on"] = registrable_domain(urlsplit(lease.url).hostname or "")
         return scrapy.Request(
             lease.url, callback=self.parse, errback=self.failed, cb_kwargs={"lease": lease}, meta=meta, dont_filter=True
         )
@@ -102,18 +105,20 @@ class LeaseSpider(scrapy.Spider):
         source = self.runs[lease.run]
         visit = Visit(lease, source, f"http-{response.status}", final_url=response.url)
         if response.status == 200:
-            if source.kind == "feed" and (entries := feed.entries(response.body, response.url)) is not None:
-                visit.links = entries
-                visit.outcome = "feed" if entries else "empty-feed"
-            else:
-                try:
+            try:
+                if source.kind == "feed" and (entries := feed.entries(response.body, response.url)) is not None:
+                    visit.links, visit.outcome = entries, "feed" if entries else "empty-feed"
+                else:
                     visit.page = read_page(self._capture(response, lease))
                     visit.outcome = "stored"
                     visit.links = self.follow[source.kind](visit.page, lease.depth, source)
-                except NotAPage as none:
-                    visit.outcome = none.reason
-                    self.logger.info("%s: %s", response.url, none)
-        visit.failed = response.status >= 500 or response.status == 429
+            except NotAPage as none:
+                visit.outcome = none.reason
+                self.logger.info("%s: %s", response.url, none)
+            except Exception:  # a page that we cannot read must not hold its lease: it is counted, and archived
+                visit.page, visit.outcome, visit.failed = None, "unreadable", True
+                self.logger.exception("%s: cannot be read", response.url)
+        visit.failed = visit.failed or response.status >= 500 or response.status == 429
         yield visit
 
     def failed(self, failure: Failure) -> Iterator[Visit]:

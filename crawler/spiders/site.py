@@ -29,8 +29,11 @@ def links(page: Page, depth: int, source: Source) -> list[Link]:
     home = registrable_domain(urlsplit(page.capture.url).hostname or "")
     found: dict[str, None] = {}
     for url, _ in page.links:
-        if len(url) <= MAX_URL and _is_followed(url, home):
-            found[clean(url)] = None
+        try:
+            if len(url) <= MAX_URL and _is_followed(url, home):
+                found[clean(url)] = None
+        except ValueError:
+            continue  # "http://shop.example:99999/" leads nowhere
     return [Link(url) for url in found]
 
 

@@ -1,0 +1,111 @@
+"""The corpus is what the annotation guide asks for, and is read strictly."""
+
+import json
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from classifier import ClassifierError
+from classifier.corpus import KINDS, VOICES, Page, families, load_corpus, load_pages, near_duplicates
+from classifier.labels import labels
+from data import DATA
+
+
+@cache
+def corpus() -> list[Page]:
+    return load_corpus(DATA / "corpus")
+
+
+def row(**changes: object) -> dict[str, object]:
+    first = {"id": "a-1", "page": "a", "lang": "en", "voice": "promotion", "form": "home", "kind": "text"}
+    return {**first, "labels": [], "text": "Buy fans", **changes}
+
+
+def write(folder: Path, *rows: dict[str, object]) -> Path:
+    file = folder / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_is_large_and_varied() -> None:
+    blocks = [block for page in corpus() for block in page.blocks]
+    assert len(blocks) >= 2000
+    assert {page.lang for page in corpus()} >= {"fr", "en"}
+    assert {page.voice for page in corpus()} == set(VOICES)
+    assert {block.kind for block in blocks} == KINDS
+    found = Counter(label for block in blocks for label in block.labels)
+    assert min(found[label] for label in labels()) >= 100
+    assert sum(not block.labels for block in blocks) >= 0.4 * len(blocks)
+
+
+def test_ids_are_unique() -> None:
+    ids = Counter(block.id for page in corpus() for block in page.blocks)
+    assert [block for block, count in ids.items() if count > 1] == []
+
+
+def test_no_page_repeats_another() -> None:
+    assert near_duplicates(corpus()) == []
+
+
+def test_near_duplicates_make_a_family(tmp_path: Path) -> None:
+    text = "Our likes come from people who live in your own street"
+    pages = load_pages(
+        write(
+            tmp_path,
+            row(id="1", page="a", text=text + "."),
+            row(id="2", page="b", text="Something else is said here, at some length."),
+            row(id="3", page="c", text=text.upper() + "!"),
+        )
+    )
+    assert near_duplicates(pages) == [("1", "3")]
+    first, second, third = families(pages)
+    assert first == third != second
+
+
+def test_the_block_before_is_the_context(tmp_path: Path) -> None:
+    file = write(tmp_path, row(id="1", text="Are they real?"), row(id="2", text="Yes."), row(id="3", page="b"))
+    contexts = [block.context for page in load_pages(file) for block in page.blocks]
+    assert contexts == ["", "Are they real?", ""]
+
+
+def test_reads_evaluation_files(tmp_path: Path) -> None:
+    sample = {
+        "id": "x",
+        "page": "p",
+        "lang": "it",
+        "page_voice": "criticism",
+        "labels": [],
+        "text": "No",
+        "context": "So?",
+    }
+    [page] = load_pages(write(tmp_path, sample))
+    assert (page.voice, page.lang, page.blocks[0].context, page.blocks[0].kind) == ("criticism", "it", "So?", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"voice": "angry"}, "angry"),
+        ({"kind": "poem"}, "poem"),
+        ({"labels": ["cheap"]}, "cheap"),
+        ({"voice": "neutral", "labels": ["real"]}, "neutral"),
+        ({"text": "  "}, "empty"),
+        ({"text": 5}, "5"),
+    ],
+)
+def test_refuses_what_the_guide_forbids(tmp_path: Path, changes: dict[str, object], named: str) -> None:
+    file = write(tmp_path, row(id="ok"), row(id="bad", page="b", **changes))
+    with pytest.raises(ClassifierError) as error:
+        load_pages(file)
+    assert f"{file}:2" in str(error.value)
+    assert named in str(error.value)
+
+
+def test_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ClassifierError, match="no corpus files"):
+        load_corpus(tmp_path)
+    (tmp_path / "a.jsonl").write_text("{oops\n")
+    with pytest.raises(ClassifierError, match=r"a\.jsonl:1"):
+        load_corpus(tmp_path)

@@ -1,0 +1,54 @@
+"""What is measured is what happened."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from classifying import small_model
+
+from classifier.evaluate import evaluate, report
+from classifier.measure import calibration_error, prf
+
+
+def test_prf() -> None:
+    truth = np.array([[True, False], [True, True], [False, False], [False, True]])
+    given = np.array([[True, False], [False, True], [True, False], [False, True]])
+    result = prf(truth, given, ["a", "b"])
+    assert result["a"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert result["b"]["f1"] == 1.0
+    assert result["micro"]["f1"] == pytest.approx(0.75)
+    assert prf(truth[:0], given[:0], ["a", "b"])["micro"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
+
+
+def test_calibration_error() -> None:
+    said = np.array([0.75] * 4 + [0.25] * 4)
+    assert calibration_error(np.array([True] * 3 + [False] * 4 + [True]), said) == pytest.approx(0)
+    assert calibration_error(np.array([False] * 8), said) == pytest.approx(0.5)
+
+
+def test_evaluates_a_file(tmp_path: Path) -> None:
+    rows = [
+        ("s", "en", "promotion", ["real"], "All our followers are real people from active accounts, no bots."),
+        ("s", "en", "promotion", ["instant"], "Buy Instagram followers with fast delivery"),
+        ("s", "en", "promotion", [], "Buy 500 Instagram followers"),
+        ("c", "en", "criticism", [], "Sellers of followers promise real people and deliver bots, researchers found."),
+        ("j", "ja", "neutral", [], "ニュース"),
+    ]
+    file = tmp_path / "eval.jsonl"
+    keys = ("page", "lang", "page_voice", "labels", "text")
+    file.write_text(
+        "".join(json.dumps({"id": n, **dict(zip(keys, row, strict=True))}) + "\n" for n, row in enumerate(rows))
+    )
+    result = evaluate(file, small_model())
+    assert result["blocks"] == 5
+    assert result["pages"] == 3
+    assert set(result["claims"]) == {"all", "en"}
+    assert result["claims"]["en"]["real"]["support"] == 1
+    assert result["claims"]["en"]["real"]["recall"] == 1
+    assert sum(sum(row.values()) for row in result["voice"]["confusion"].values()) == 3
+    assert result["false_accusations"]["of_blocks"] == 2
+    assert result["false_accusations"]["of_pages"] == 2
+    text = report(result)
+    assert "false accusations: 0 of 2 blocks" in text
+    assert "professional" in text
