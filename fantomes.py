@@ -62,9 +62,8 @@ def bar(what: str, quiet: bool, length: int | None = None) -> Iterator[Callable[
     if quiet or not sys.stderr.isatty():
         yield lambda done: None
     else:
-        with click.progressbar(
-            length=length, label=what, file=sys.stderr, show_pos=True, show_eta=bool(length)
-        ) as shown:
+        shown: Any = click.progressbar(length=length, label=what, file=sys.stderr, show_pos=True)
+        with shown:
             yield shown.update
 
 

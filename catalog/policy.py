@@ -42,10 +42,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class VendorRule:
-    """What a domain's own pages must show: the share that promotes, and how many carry a publishable claim."""
+    """What a domain's own pages must show: how many promote, how surely, and how thick the claims stand on them."""
 
+    id: str
+    voice_score: float
+    """From which a page counts as promotion here."""
     min_promotion_share: float
-    min_claim_pages: int
+    """Of the pages."""
+    min_claim_share: float
+    """Of the blocks of all pages: those with a publishable claim."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class PublicationPolicy:
 
     publisher: Publisher
     rules: tuple[Rule, ...]
-    vendor: VendorRule
+    vendors: tuple[VendorRule, ...]
 
     def promotes(self, voice: str | None, voice_score: float | None) -> bool:
         """True when a rule would publish a page of this voice."""
@@ -74,12 +79,12 @@ class PublicationPolicy:
 def load_policy(labels: Iterable[str], path: Traversable = DATA / "publication.yml") -> PublicationPolicy:
     """The policy of `path`; each rule must give a score to each of `labels`. Raises CatalogError."""
     content = read_yaml(path)
-    if not isinstance(content, dict) or set(content) != {"publisher", "rules", "vendor"}:
-        raise CatalogError(f"{path}: expected exactly the keys publisher, rules, vendor")
+    if not isinstance(content, dict) or set(content) != {"publisher", "rules", "vendors"}:
+        raise CatalogError(f"{path}: expected exactly the keys publisher, rules, vendors")
     policy = PublicationPolicy(
         publisher=record(Publisher, content["publisher"], path),
         rules=tuple(record(Rule, row, path) for row in content["rules"]),
-        vendor=record(VendorRule, content["vendor"], path),
+        vendors=tuple(record(VendorRule, row, path) for row in content["vendors"]),
     )
     expected = set(labels)
     for rule in policy.rules:

@@ -32,9 +32,9 @@ _FRONT_PAGE = re.compile(r"/?(index\.\w+)?")
 class _Domain:
     """What the latest captures of one domain's own pages show (releases on wires do not count)."""
 
-    pages: int = 0
-    promotion: int = 0
-    claim_pages: int = 0
+    voices: list[float] = field(default_factory=list)  # of each page, how sure it is that it promotes
+    blocks: int = 0
+    claim_blocks: int = 0  # those with a claim that may be published
     front: bool | None = None  # does the front page promote? None = it was not captured
     titles: Counter[str] = field(default_factory=Counter)
 
@@ -78,7 +78,7 @@ def assign_vendors(db: Database, progress: Callable[[int], None] = lambda n: Non
         "pages": len(pages),
         "releases": len(releases),
         "releases_without_vendor": len(releases - set(owners)),
-        "domains_refused": sum(1 for domain, seen in domains.items() if seen.claim_pages and domain not in accepted),
+        "domains_refused": sum(1 for domain, seen in domains.items() if seen.claim_blocks and domain not in accepted),
     }
 
 
@@ -124,15 +124,18 @@ def _subject(db: Database, page_id: int, known: KnownDomains, wires: set[str]) -
 
 def _count(db: Database, domain: _Domain, page: dict[str, Any], policy: PublicationPolicy) -> None:
     promotes = policy.promotes(page["voice"], page["voice_score"])
-    domain.pages += 1
-    domain.promotion += promotes
+    domain.voices.append(page["voice_score"] if page["voice"] == "promotion" else 0.0)
     if _FRONT_PAGE.fullmatch(urlsplit(page["url"]).path):
         domain.front = promotes or bool(domain.front)  # www and bare name, http and https: one of them is enough
     domain.titles[page["title"] or ""] += 1
-    claims = db.query("SELECT label, score, status FROM claims WHERE page_id = ?", [page["id"]])
-    domain.claim_pages += any(
-        policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
-        for claim in claims
+    domain.blocks += db.execute("SELECT count(*) FROM blocks WHERE page_id = ?", [page["id"]]).fetchone()[0]
+    claims = db.query("SELECT block_id, label, score, status FROM claims WHERE page_id = ?", [page["id"]])
+    domain.claim_blocks += len(
+        {
+            claim["block_id"]
+            for claim in claims
+            if policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
+        }
     )
 
 
@@ -141,5 +144,10 @@ def _is_vendor(domain: _Domain, policy: PublicationPolicy) -> bool:
 
     A shop of ceiling fans or a research blog can have a page that reads like a seller's; such a front page it has not.
     """
-    enough = domain.promotion / domain.pages >= policy.vendor.min_promotion_share
-    return enough and domain.front is not False and domain.claim_pages >= policy.vendor.min_claim_pages
+    if domain.front is False or not domain.claim_blocks:
+        return False
+    return any(
+        sum(voice >= rule.voice_score for voice in domain.voices) >= rule.min_promotion_share * len(domain.voices)
+        and domain.claim_blocks >= rule.min_claim_share * domain.blocks
+        for rule in policy.vendors
+    )

@@ -43,8 +43,8 @@ def fold(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Folded words, numbers and single marks, in order."""
-    return _WORD.findall(fold(text[:MAX_BLOCK_CHARS]))
+    """Folded words, numbers and single marks, in order; an apostrophe only parts words ("j'ai": j, ai)."""
+    return _WORD.findall(fold(text[:MAX_BLOCK_CHARS]).replace("'", " "))
 
 
 def segments(text: str) -> list[tuple[int, int]]:

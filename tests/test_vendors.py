@@ -129,18 +129,33 @@ def test_one_misjudged_page_on_a_newspaper_makes_no_vendor(store):
     assert store.db["vendors"].count == 0
 
 
+LONG = [("text", f"Nothing to see, line {number}.") for number in range(12)]
+
+
 @pytest.mark.parametrize(("others", "vendor"), [(["promotion", "neutral"], "likeo_example"), (["neutral"], None)])
 def test_most_pages_must_promote(store, others, vendor):
     store.page("http://likeo.example/", CLAIM)
     for number, voice in enumerate(others):
-        store.page(f"http://likeo.example/{number}", TALK, voice=voice)
+        store.page(f"http://likeo.example/{number}", LONG, voice=voice)
     assert owners(store) == {"http://likeo.example/": vendor}
 
 
 def test_a_doubtful_voice_does_not_count(store):
     store.page("http://likeo.example/", CLAIM)
-    store.page("http://likeo.example/a", TALK, voice_score=0.7)
+    store.page("http://likeo.example/a", LONG, voice_score=0.7)
     assert owners(store) == {"http://likeo.example/": None}
+
+
+@pytest.mark.parametrize(
+    ("claims", "voice", "vendor"),
+    [(3, 0.7, "likeo_example"), (3, 0.5, None), (1, 0.7, None)],
+)
+def test_a_doubtful_voice_with_claim_after_claim_does(store, claims, voice, vendor):
+    blocks = [*CLAIM, ("text", "Fans you can trust.", {"real": "Fans you can trust"})][: min(claims, 2)]
+    store.page("http://likeo.example/", blocks * (claims - len(blocks) + 1), voice_score=voice)
+    store.page("http://likeo.example/a", LONG, voice="neutral")
+    assert set(owners(store).values()) <= {vendor, None}
+    assert bool(store.db["vendors"].count) == (vendor is not None)
 
 
 @pytest.mark.parametrize(("front", "vendor"), [("promotion", "likeo_example"), ("neutral", None), ("criticism", None)])
