@@ -29,7 +29,7 @@ publish: $(FANTOMES)  ## build data/catalog.db from the working store
 serve: $(FANTOMES)  ## serve data/catalog.db
 	@$(FANTOMES) serve
 
-test: .venv/dev browser lint  ## all tests, a real browser included
+test: .venv/dev browser lint $(MODEL)  ## all tests, a real browser included
 	@$(BIN)/python -m pytest
 
 train: $(FANTOMES)  ## train the classifier on data/corpus
