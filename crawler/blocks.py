@@ -19,78 +19,25 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 KINDS = ("title", "meta", "heading", "text", "item", "cell", "button", "link", "alt", "option", "data", "quote")
 MAX_BLOCK = 5_000  # characters; a longer run of text is cut at a space, nothing is dropped
 MAX_BLOCKS = 20_000  # per page
-MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
-MAX_WORK = 200_000  # formatting elements times the blocks they are open in
 MAX_LINKS = 5_000  # per page
 MAX_OPTIONS = 40  # a longer <select> is a list of countries or years, not an offer
 
 SKIPPED = frozenset(
-    [
-        "script",
-        "style",
-        "template",
-        "noscript",
-        "svg",
-        "math",
-        "head",
-        "iframe",
-        "object",
-        "embed",
-        "canvas",
-        "audio",
-        "video",
-        "map",
-        "textarea",
-        "datalist",
-        *("del", "s", "strike"),  # said no longer
-    ]
+    "script style template noscript svg math head iframe object embed canvas audio video map textarea datalist"
+    " del s strike".split()  # crossed out: said no longer
 )
 BLOCK_TAGS = {
-    **dict.fromkeys(["h1", "h2", "h3", "h4", "h5", "h6", "summary", "legend", "caption"], "heading"),
-    **dict.fromkeys(["li", "dt", "dd"], "item"),
-    **dict.fromkeys(["td", "th"], "cell"),
-    **dict.fromkeys(["blockquote"], "quote"),
-    **dict.fromkeys(["button"], "button"),
-    **dict.fromkeys(["option"], "option"),
-    **dict.fromkeys(
-        [
-            "address",
-            "article",
-            "aside",
-            "body",
-            "center",
-            "details",
-            "dialog",
-            "div",
-            "dl",
-            "fieldset",
-            "figcaption",
-            "figure",
-            "footer",
-            "form",
-            "header",
-            "hgroup",
-            "hr",
-            "html",
-            "main",
-            "menu",
-            "nav",
-            "ol",
-            "p",
-            "pre",
-            "section",
-            "select",
-            "table",
-            "tbody",
-            "tfoot",
-            "thead",
-            "tr",
-            "ul",
-            "label",
-            "marquee",
-        ],
+    **dict.fromkeys("h1 h2 h3 h4 h5 h6 summary legend caption".split(), "heading"),
+    **dict.fromkeys("li dt dd".split(), "item"),
+    **dict.fromkeys("td th".split(), "cell"),
+    "blockquote": "quote",
+    "button": "button",
+    "option": "option",
+    **dict.fromkeys(  # block-level, but they say nothing about the kind
+        "address article aside body center details dialog div dl fieldset figcaption figure footer form header hgroup"
+        " hr html main menu nav ol p pre section select table tbody tfoot thead tr ul label marquee".split(),
         "",
-    ),  # block-level, but they say nothing about the kind
+    ),
 }
 INHERITED = frozenset({"heading", "item", "cell", "quote", "button"})  # a <p> inside a <li> is still an item
 BUTTON_CLASS = re.compile(r"(?:^|[\s_-])(?:btn|button|cta|badge|chip|tag|pill|label)(?:$|[\s_\d-])", re.I)
@@ -99,39 +46,12 @@ ICON_CLASS = re.compile(
 )  # their ligatures ("star_border") are pictures
 HIDDEN_STYLE = re.compile(r"(?<![\w-])(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 BULLET = re.compile(r"\n(?=[•·▪►▶✓✔✅☑➤➜★⭐→»*\U0001F300-\U0001FAFF☀-➿-])")
-TAG = re.compile(r"<(?:!--|(/?)([a-z][a-z0-9]*))")
-FORMATTING = frozenset(
-    ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"]
-)
-VOID = ["br", "hr", "img", "input", "meta", "link", "wbr", "col", "source", "area", "base", "embed", "param", "track"]
-CLOSED_BY_THE_NEXT = ["p", "li", "td", "tr", "th", "dt", "dd", "option", "optgroup", "tbody", "thead", "tfoot", "path"]
-UNNESTED = frozenset([*VOID, *CLOSED_BY_THE_NEXT])
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 JSON_TEXT = frozenset(
-    [
-        "name",
-        "headline",
-        "alternativeHeadline",
-        "description",
-        "text",
-        "reviewBody",
-        "slogan",
-        "disambiguatingDescription",
-    ]
+    "name headline alternativeHeadline description text reviewBody slogan disambiguatingDescription".split()
 )
 JSON_NOT_TEXT = frozenset(  # things whose "name" is no sentence shown to the reader
-    [
-        "BreadcrumbList",
-        "ListItem",
-        "ImageObject",
-        "PostalAddress",
-        "Country",
-        "Person",
-        "Brand",
-        "WebSite",
-        "Organization",
-        "SearchAction",
-    ]
+    "BreadcrumbList ListItem ImageObject PostalAddress Country Person Brand WebSite Organization SearchAction".split()
 )
 
 
@@ -157,7 +77,7 @@ class PageText:
 def page_text(html: str, url: str) -> PageText:
     """Read `html`, found at `url` (for relative links). Bad HTML never raises; an empty page gives no blocks.
 
-    Ask `too_deep` first when the HTML comes from a stranger.
+    Ask depth.too_deep first when the HTML comes from a stranger.
     """
     tree = LexborHTMLParser(html)
     page = PageText()
@@ -174,44 +94,6 @@ def page_text(html: str, url: str) -> PageText:
         _keep(found, "data", raw)
     page.blocks = list(found.values())[:MAX_BLOCKS]
     return page
-
-
-def too_deep(html: str) -> bool:
-    """Whether the parser would choke on `html`: elements nested too deep, or formatting reopened in block after block.
-
-    The HTML standard has `<b>` and its like open again in every block until they are closed, so that a thousand of them
-    before a few thousand `<p>` fill gigabytes. One look at every tag; comments and scripts are jumped over.
-    """
-    if html.count("<") < 400:
-        return False
-    low = html.lower()
-    names: list[str] = []  # open elements
-    count: dict[str, int] = {}  # how many of each are open
-    formatting = work = after = 0
-    for tag in TAG.finditer(low):
-        if tag.start() < after:
-            continue
-        slash, name = tag.groups()
-        if name is None or (not slash and name in ("script", "style")):  # <!-- or raw text: up to its end
-            after = low.find(f"</{name}" if name else "-->", tag.end())
-            if after < 0:
-                break
-        elif name in FORMATTING:
-            formatting = max(0, formatting - 1) if slash else formatting + 1
-        elif slash:
-            while count.get(name):  # closes what is open inside it too
-                last = names.pop()
-                count[last] -= 1
-                if last == name:
-                    break
-        else:
-            work += formatting
-            if name not in UNNESTED and not low.startswith("/>", low.find(">", tag.end(), tag.end() + 500) - 1):
-                names.append(name)
-                count[name] = count.get(name, 0) + 1
-        if len(names) + formatting > MAX_DEPTH or work > MAX_WORK:
-            return True
-    return False
 
 
 def _keep(found: dict[str, Block], kind: str, raw: str) -> None:

@@ -17,24 +17,10 @@ from data.migrations import write
 LEASE = 900.0  # seconds; longer than PER_HOST downloads in a row with their retries may take
 MAX_TRIES = 3  # leases that ran out before an address is given up
 PER_HOST = 4  # addresses of one host leased at a time, so that a slow host does not hold the others
-TRACKING = [
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_term",
-    "utm_content",
-    "utm_id",
-    "gclid",
-    "fbclid",
-    "msclkid",
-    "dclid",
-    "mc_cid",
-    "mc_eid",
-    "igshid",
-    "yclid",
-    "_ga",
-    "ref_src",
-]
+TRACKING = (
+    "utm_source utm_medium utm_campaign utm_term utm_content utm_id gclid fbclid msclkid dclid"
+    " mc_cid mc_eid igshid yclid _ga ref_src"
+).split()
 
 
 def clean(url: str) -> str:

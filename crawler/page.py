@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom, resolve_encoding
 
-from crawler.blocks import Block, page_text, too_deep
+from crawler.blocks import Block, page_text
+from crawler.depth import too_deep
 
 MAX_BODY = 10_000_000  # bytes after decompression; the largest real page of this trade seen so far has 1.2 MB
 HTML_TYPES = ("text/html", "application/xhtml+xml")

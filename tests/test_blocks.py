@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.blocks import KINDS, MAX_BLOCK, page_text, too_deep
+from crawler.blocks import KINDS, MAX_BLOCK, page_text
+from crawler.depth import too_deep
 
 URL = "http://shop.example/a/"
 

@@ -1,0 +1,50 @@
+"""Depth: HTML that the parser would choke on, seen before it is parsed."""
+
+import re
+
+MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
+MAX_WORK = 200_000  # formatting elements times the blocks they are open in
+TAG = re.compile(r"<(?:!--|(/?)([a-z][a-z0-9]*))")
+FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
+UNNESTED = frozenset(
+    "br hr img input meta link wbr col source area base embed param track"  # void
+    " p li td tr th dt dd option optgroup tbody thead tfoot path".split()  # closed by the next of their like
+)
+
+
+def too_deep(html: str) -> bool:
+    """Whether the parser would choke on `html`: elements nested too deep, or formatting reopened in block after block.
+
+    The HTML standard has `<b>` and its like open again in every block until they are closed, so that a thousand of them
+    before a few thousand `<p>` fill gigabytes. One look at every tag; comments and scripts are jumped over.
+    """
+    if html.count("<") < 400:
+        return False
+    low = html.lower()
+    names: list[str] = []  # open elements
+    count: dict[str, int] = {}  # how many of each are open
+    formatting = work = after = 0
+    for tag in TAG.finditer(low):
+        if tag.start() < after:
+            continue
+        slash, name = tag.groups()
+        if name is None or (not slash and name in ("script", "style")):  # <!-- or raw text: up to its end
+            after = low.find(f"</{name}" if name else "-->", tag.end())
+            if after < 0:
+                break
+        elif name in FORMATTING:
+            formatting = max(0, formatting - 1) if slash else formatting + 1
+        elif slash:
+            while count.get(name):  # closes what is open inside it too
+                last = names.pop()
+                count[last] -= 1
+                if last == name:
+                    break
+        else:
+            work += formatting
+            if name not in UNNESTED and not low.startswith("/>", low.find(">", tag.end(), tag.end() + 500) - 1):
+                names.append(name)
+                count[name] = count.get(name, 0) + 1
+        if len(names) + formatting > MAX_DEPTH or work > MAX_WORK:
+            return True
+    return False
