@@ -69,7 +69,7 @@ $(FANTOMES): requirements.txt pyproject.toml
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
-$(MODEL): $(FANTOMES) $(wildcard data/corpus/*.jsonl) $(wildcard classifier/*.py)
+$(MODEL): $(FANTOMES) $(wildcard data/corpus/*.jsonl data/patterns/*.yml data/withdrawals/*.yml classifier/*.py)
 	@$(FANTOMES) train --quiet
 
 # Debian's Chromium where there is one or root can install it, Playwright's own elsewhere.

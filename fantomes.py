@@ -151,7 +151,7 @@ def classify(everything: bool, db: Path, model: Path, quiet: bool, as_json: bool
         f"classified {result['pages']:,} pages, {result['blocks']:,} blocks: {counted(result['voices'])}",
         f"claims: {counted(result['claims'])}",
     ]
-    say(result, quiet, as_json, lines)
+    say(result, quiet, as_json, lines if result["pages"] else ["no page is new to this model"])
 
 
 @cli.command()
