@@ -67,6 +67,13 @@ def bar(what: str, quiet: bool, length: int | None = None) -> Iterator[Callable[
             yield shown.update
 
 
+def existing(db: Path) -> Path:
+    """The store's path, if there is one: a mistyped --db must not publish an empty catalogue."""
+    if not db.exists():
+        raise StoreError(f"{db}: no store there: run `fantomes crawl` or `fantomes ingest`")
+    return db
+
+
 def say(result: dict[str, Any], quiet: bool, as_json: bool, lines: list[str]) -> None:
     """The end of a command: `result` as JSON, or `lines` for people."""
     if as_json:
@@ -106,6 +113,8 @@ def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path
         result = run(open_store(db), archive, wanted, contact, db.with_suffix(".crawl.log"), progress)
     done = "finished" if result["finished"] else f"cut short, {result['waiting']} addresses wait: run it again to go on"
     say(result, quiet, as_json, [f"crawl {done}: {counted(result['outcomes'])}"])
+    if not {"stored", "unchanged"} & result["outcomes"].keys():
+        raise click.ClickException(f"not one page came in; why, address by address: {db.with_suffix('.crawl.log')}")
     if not result["finished"]:
         sys.exit(1)
 
@@ -144,7 +153,7 @@ def classify(everything: bool, db: Path, model: Path, quiet: bool, as_json: bool
     from classifier.classify import classify as run
 
     with told():
-        store = open_store(db)
+        store = open_store(existing(db))
         with bar("Classifying", quiet, store.table("pages").count) as progress:
             result = run(store, model, everything=everything, progress=progress)
     lines = [
@@ -166,7 +175,7 @@ def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) 
     from catalog.vendors import assign_vendors
 
     with told():
-        store = open_store(db)
+        store = open_store(existing(db))
         with bar("Publishing", quiet, 2 * store.table("pages").count) as progress:
             vendors = assign_vendors(store, progress)
             result = run(store, archive, catalog, progress=progress)
@@ -235,8 +244,8 @@ def tag(file: Any, model: Path) -> None:
     from classifier.tag import tag_lines
 
     with told():
-        for answer in tag_lines(file, model):
-            click.echo(json.dumps(answer, ensure_ascii=False))
+        for answer in tag_lines(file, model):  # as ASCII: half a surrogate pair in an id is no reason to stop
+            click.echo(json.dumps(answer))
 
 
 @cli.command()

@@ -32,8 +32,12 @@ class PageInput:
 
 
 def pipeline(lang: str, model_dir: Path) -> Language:
-    """The pipeline for pages of a language. Raises ClassifierError."""
-    return _build(lang, model_dir, load_model(model_dir).version)
+    """The pipeline for pages of a language; those that the model does not know share one. Raises ClassifierError."""
+    return _build(_known(lang, model_dir), model_dir, load_model(model_dir).version)
+
+
+def _known(lang: str, model_dir: Path) -> str:
+    return lang if lang in load_model(model_dir).languages else "xx"
 
 
 @lru_cache(maxsize=64)
@@ -64,12 +68,13 @@ def read_pages(pages: Iterable[PageInput], model_dir: Path) -> Iterator[tuple[st
 
 def _read(batch: list[PageInput], model_dir: Path) -> Iterator[tuple[str, Doc]]:
     langs = [page.lang or page_language(text.text for text in (*page.blocks, *page.heard)) for page in batch]
+    known = [_known(lang, model_dir) for lang in langs]
     docs: dict[int, Doc] = {}
     with ExitStack() as zones:  # words of a batch are forgotten with it: hostile text must not fill the vocabulary
-        for lang in dict.fromkeys(langs):
+        for lang in dict.fromkeys(known):
             nlp = pipeline(lang, model_dir)
             zones.enter_context(nlp.memory_zone())
-            places = [place for place, own in enumerate(langs) if own == lang]
+            places = [place for place, own in enumerate(known) if own == lang]
             pages = (page_doc(nlp.vocab, batch[place].blocks, batch[place].heard) for place in places)
             docs |= zip(places, nlp.pipe(pages, batch_size=len(places)), strict=True)
         for place, lang in enumerate(langs):

@@ -65,7 +65,7 @@ def _read_line(line: str | bytes) -> Row:
         return {"error": f"not JSON: {error}"}
     if not isinstance(row, dict):
         return {"error": "not a JSON object"}
-    known = {key: row[key] for key in ("id", "page") if isinstance(row.get(key), str | int)}
+    known = {key: row[key] for key in ("id", "page") if type(row.get(key)) in (str, int)}
     for key in ("id", "page"):
         if key not in known:
             return known | {"error": f"{key!r} must be a string or a number"}
@@ -74,7 +74,8 @@ def _read_line(line: str | bytes) -> Row:
     for key in ("context", "lang", "kind"):
         if not isinstance(row.get(key) or "", str):
             return known | {"error": f"{key!r} must be a string"}
-    lang = row.get("lang") or ""
+    row = {key: row[key] for key in ("id", "page", "text", "context", "lang", "kind") if row.get(key) is not None}
+    lang = row["lang"] = (row.get("lang") or "").replace("_", "-").partition("-")[0]  # "en-GB": the language alone
     if lang and not (lang.isascii() and lang.isalpha() and len(lang) in (2, 3)):
         return known | {"error": f"'lang' must be an ISO 639 code: {lang[:20]!r}"}
     return row

@@ -110,8 +110,8 @@ def test_a_rerun_classifies_nothing_and_publishes_the_same(job: Path) -> None:
     [
         (["crawl", "nobody"], "nobody: no such source"),
         (["ingest", "missing.warc.gz"], "missing.warc.gz: No such file"),
-        (["classify", "--model", "nowhere"], "nowhere"),
-        (["publish", "--catalog", "/proc/nowhere/catalog.db"], "/proc/nowhere"),
+        (["classify", "--model", "nowhere"], "no store there"),
+        (["publish", "--catalog", "/proc/nowhere/catalog.db"], "no store there"),
         (["serve", "--catalog", "missing.db"], "missing.db"),
         (["tag", "missing.jsonl"], "missing.jsonl"),
         (["evaluate", "README.md"], "README.md"),
@@ -151,3 +151,36 @@ def test_tag_keeps_its_contract() -> None:
     assert {"real", "instant"} <= {claim["label"] for claim in first["claims"]}
     for claim in first["claims"]:
         assert 0 <= claim["start"] < claim["end"] <= len(page["text"])
+
+
+def test_tag_survives_what_no_encoder_writes() -> None:
+    good = {"id": "2", "page": "q", "text": "Buy 1000 real Instagram followers", "error": "mine", "lang": "en-GB"}
+    lines = [
+        '{"id": "\\ud83d", "page": "\\ud83d", "text": "real \\ud83d fans", "lang": "zz"}',
+        json.dumps(good),
+        '{"id": true}',
+    ]
+    done = fantomes("tag", "-", input="\n".join(lines))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [answer.get("id") for answer in answers] == ["\ud83d", "2", None, "aa", "bb"]
+    assert answers[0]["claims"] == []  # a language that nobody taught the model
+    assert "error" not in answers[1]
+
+
+def test_a_mistyped_store_is_not_made(tmp_path: Path) -> None:
+    for command in ("classify", "publish"):
+        done = fantomes(command, "--db", tmp_path / "typo.db")
+        assert done.returncode == 1
+        assert "typo.db: no store there" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crawl_that_brought_nothing_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "gone.yml"
+    source.write_text(
+        "id: gone\nkind: ads\ntitle: T\ncontact: t\nloopback: true\ndelay: 0\nstart: ['http://gone.example/']\n"
+    )
+    done = fantomes("crawl", source, "--db", tmp_path / "f.db", "--archive", tmp_path / "archive")
+    assert done.returncode == 1
+    assert "not one page came in" in done.stderr
