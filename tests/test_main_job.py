@@ -159,6 +159,7 @@ def test_tag_survives_what_no_encoder_writes() -> None:
         '{"id": "\\ud83d", "page": "\\ud83d", "text": "real \\ud83d fans", "lang": "zz"}',
         json.dumps(good),
         '{"id": true}',
+        *(json.dumps({"id": lang, "page": "r", "text": "real fans", "lang": lang}) for lang in ("aa", "bb")),
     ]
     done = fantomes("tag", "-", input="\n".join(lines))
     answers = [json.loads(line) for line in done.stdout.splitlines()]
