@@ -89,6 +89,13 @@ def tag(path: Path) -> None:
     subprocess.run([*FANTOMES, "tag", str(path)], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
 
 
+def from_nothing(folder: Path) -> None:
+    """`make demo` in a fresh clone, and again: what a newcomer waits for."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    times = [timed(lambda: subprocess.run(["make", "demo"], cwd=folder, capture_output=True, check=True)) for _ in "ab"]
+    click.echo(f"make run  {times[0]:8.0f} s until the catalogue is ready in a fresh clone, {times[1]:.0f} s again")
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
@@ -97,3 +104,4 @@ if __name__ == "__main__":
         else:
             run("crawl", "sample-sites", "--db", place / "s.db", "--archive", place / "samples")
             measure(next((place / "samples").iterdir()), place)
+        from_nothing(place / "clone")
