@@ -71,7 +71,6 @@ class PageText:
     blocks: list[Block] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
     published_at: str | None = None  # as the page gives it
-    canonical: str | None = None
 
 
 def page_text(html: str, url: str) -> PageText:
@@ -143,9 +142,6 @@ def _head(tree: LexborHTMLParser, page: PageText) -> Iterator[tuple[str, str]]:
             yield "meta", content
         elif name in ("article:published_time", "date", "datepublished", "dc.date") and not page.published_at:
             page.published_at = _sound(content).strip() or None
-    canonical = tree.css_first('link[rel="canonical"]')
-    if canonical is not None:
-        page.canonical = canonical.attributes.get("href")
 
 
 def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
