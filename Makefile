@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 FANTOMES := $(BIN)/fantomes
-MODEL := data/model/model.skops
+MODEL := data/model/model.npz
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help

@@ -255,7 +255,7 @@ def demo(serve: bool, port: int) -> None:
     """Do the main job on the bundled sample web. Trains first when there is no model."""
     start = time.monotonic()
     steps = [["crawl", "sample-sites", "sample-wires", "sample-ads"], ["classify"], ["publish"]]
-    if not (ROOT / "model" / "model.skops").exists():
+    if not (ROOT / "model" / "model.npz").exists():
         steps.insert(0, ["train"])
     for step in steps:  # a process each: Twisted's reactor runs once a process, and memory is given back
         click.echo(f"$ fantomes {' '.join(step)}")

@@ -26,6 +26,8 @@ class Block:
     kind: str
     labels: frozenset[str]
     context: str
+    spans: tuple[tuple[int, int, str], ...] = ()
+    """Where they were marked: the shortest stretches (start, end, label) that carry the labels."""
 
 
 @dataclass
@@ -65,7 +67,8 @@ def load_pages(file: Path | Traversable) -> list[Page]:
             before = page.blocks[-1].text if page.blocks else ""
             # an evaluation set samples blocks, so the text before one is given with it
             context = row.get("context") or "" if "context" in row else before
-            block = Block(row["id"], row["text"], row.get("kind", ""), frozenset(row["labels"]), context)
+            spans = tuple((start, end, label) for start, end, label in row.get("spans", ()))
+            block = Block(row["id"], row["text"], row.get("kind", ""), frozenset(row["labels"]), context, spans)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ClassifierError(f"{where}: not a labelled block: {error!r}") from error
         _check(block, page, voice, where)
@@ -86,6 +89,9 @@ def _check(block: Block, page: Page, voice: str, where: str) -> None:
         raise ClassifierError(f"{where}: labels on a {voice} page: {', '.join(sorted(block.labels))}")
     if not isinstance(block.text, str) or not block.text.strip():
         raise ClassifierError(f"{where}: empty text")
+    for start, end, label in block.spans:
+        if label not in block.labels or not block.text[start:end].strip():
+            raise ClassifierError(f"{where}: no such stretch: {[start, end, label]}")
 
 
 def near_duplicates(pages: Iterable[Page], share: float = 0.6) -> list[tuple[str, str]]:

@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
+from zlib import crc32
 
 from classifier.lexicon import Lexicon
 from classifier.text import words
+
+# Features are hashed to columns: no vocabulary to load, and hostile text cannot make it grow.
+NAME_COLUMNS = 2**18
+MARK_COLUMNS = 2**14
+COLUMNS = NAME_COLUMNS + MARK_COLUMNS
 
 MAX_WORDS = 400  # of one text; pairs of classes grow with it
 CONTEXT_WORDS = 40
@@ -52,10 +58,22 @@ class Text(NamedTuple):
 class Features(NamedTuple):
     """What is present in a text."""
 
-    names: list[str]
-    """Repeated as often as they occur; weighed by rarity."""
-    marks: list[str]
-    """Once each; weighed alike."""
+    names: list[int]
+    """Columns, repeated as often as they occur; weighed by rarity."""
+    marks: set[str]
+    """Weighed alike, see mark_column()."""
+
+
+@lru_cache(maxsize=1 << 16)
+def column(name: str) -> int:
+    """Where a named feature stands in a vector."""
+    return crc32(name.encode()) % NAME_COLUMNS
+
+
+@lru_cache(maxsize=1 << 14)
+def mark_column(mark: str) -> int:
+    """Where a mark stands in a vector."""
+    return NAME_COLUMNS + crc32(mark.encode()) % MARK_COLUMNS
 
 
 def features(item: Text, lexicon: Lexicon) -> Features:
@@ -65,18 +83,28 @@ def features(item: Text, lexicon: Lexicon) -> Features:
     context = _context(item.context, lexicon)
     answer = found[0] if found and found[0] in _ANSWERS else ""
     asked = item.text.rstrip().endswith("?")
-    names = [f"w {word}" for word in found]
-    names += [f"b {first} {second}" for first, second in pairwise(found)]
-    names += [f"p {word[:5]}" for word in found if len(word) > 5]
-    names += [f"p {word[:4]}" for word in found if len(word) > 4]
+    own = [_word_columns(word) for word in found]
+    names = [place for places in own for place in places]
+    # a pair of words: the columns of both, mixed (a number is quicker made than a name)
+    names += [(a[0] * 0x9E3779B1 + b[0] * 0x85EBCA6B >> 9) % NAME_COLUMNS for a, b in pairwise(own)]
     names += _class_features(found, classes)
-    names += [f"k {name}" for name in context]
+    names += [column(f"k {name}") for name in context]
     if item.context.rstrip().endswith("?"):
-        names += [f"q {name}" for name in context]
+        names += [column(f"q {name}") for name in context]
     if answer:
-        names += [f"y {answer} {name}" for name in context]
-    names += [f"l {min(6, len(found) // 5)}", *([f"k {item.kind}"] if item.kind else []), *(["?"] if asked else [])]
-    return Features(names, list(_marks(found, classes, context, answer, asked)))
+        names += [column(f"y {answer} {name}") for name in context]
+    names.append(column(f"l {min(6, len(found) // 5)}"))
+    if item.kind:
+        names.append(column(f"k {item.kind}"))
+    if asked:
+        names.append(column("?"))
+    return Features(names, set(_marks(found, classes, context, answer, asked)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_columns(word: str) -> tuple[int, ...]:
+    """Of the word, and of its beginnings, which stand for its other forms."""
+    return (column(f"w {word}"), *(column(f"p {word[:length]}") for length in (5, 4) if len(word) > length))
 
 
 def _marks(
@@ -117,9 +145,9 @@ def _context(text: str, lexicon: Lexicon) -> tuple[str, ...]:
     return tuple(sorted({name for known in lexicon.classes(words(text)[:CONTEXT_WORDS]) for name in known}))
 
 
-def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[str]:
+def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[int]:
     kept = [_mark(word, known) for word, known in zip(found, classes, strict=True)]
-    out = [f"c {name}" for name in {name for known in kept for name in known}]
+    out = [column(f"c {name}") for name in {name for known in kept for name in known}]
     sequence = [known for known in kept if known]
     for distance in (1, 2):  # classes side by side, or with one other between them
         for first, second in zip(sequence, sequence[distance:], strict=False):
@@ -128,7 +156,7 @@ def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[st
     for known in [*kept, ("|",)]:  # classes in the same sentence
         if known == ("|",):
             names = sorted(sentence)
-            out += [f"x {a} {b}" for place, a in enumerate(names) for b in names[place + 1 :]]
+            out += [_together(a, b) for place, a in enumerate(names) for b in names[place + 1 :]]
             sentence = set()
         else:
             sentence.update(known)
@@ -136,8 +164,13 @@ def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[st
 
 
 @lru_cache(maxsize=1 << 16)
-def _neighbours(distance: int, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"n{distance} {a} {b}" for a in first for b in second)
+def _neighbours(distance: int, first: tuple[str, ...], second: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(column(f"n{distance} {a} {b}") for a in first for b in second)
+
+
+@lru_cache(maxsize=1 << 14)
+def _together(first: str, second: str) -> int:
+    return column(f"x {first} {second}")
 
 
 def _mark(word: str, known: tuple[str, ...]) -> tuple[str, ...]:

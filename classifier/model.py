@@ -1,42 +1,39 @@
-"""The trained model: what it holds, how it is written and read (skops: no pickle, no trusted types)."""
+"""The trained model: what it holds, how it is written and read (NumPy arrays and JSON: nothing in it can run)."""
 
 import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
-from sklearn.feature_extraction import FeatureHasher
-from sklearn.feature_extraction.text import TfidfTransformer
 
 from classifier import ClassifierError
-from classifier.features import Features
+from classifier.features import COLUMNS, MARK_COLUMNS, NAME_COLUMNS, Features, mark_column
 from data import DATA
 
-FILE_NAME = "model.skops"
-# features are hashed: no vocabulary to load, and hostile text cannot make it grow
-NAME_BUCKETS = 2**18
-MARK_BUCKETS = 2**14
-BUCKETS = NAME_BUCKETS + MARK_BUCKETS
+FILE_NAME = "model.npz"
 MARK_WEIGHT = 0.15  # a text has a few marks and hundreds of names; chosen by cross-validation and on real text
 
 
 @dataclass
 class Model:
-    """Everything learned. F = BUCKETS, L = labels, V = voices."""
+    """Everything learned. F = COLUMNS, N = NAME_COLUMNS, L = labels, V = voices."""
 
     version: str
     labels: list[str]
     voices: list[str]
     languages: list[str]
     """Languages in which claims are judged."""
-    tfidf: TfidfTransformer
+    idf: NDArray[np.float32]
+    """N: how rare a name is."""
     claim_weights: NDArray[np.float32]
     """F x L"""
     claim_bias: NDArray[np.float64]
@@ -45,7 +42,7 @@ class Model:
     thresholds: NDArray[np.float64]
     """L: the probability from which a claim is asserted."""
     voice_weights: NDArray[np.float32]
-    """NAME_BUCKETS x V"""
+    """N x V"""
     voice_bias: NDArray[np.float64]
     topic_weights: NDArray[np.float64]
     """2 E: page_evidence() of scores.py -> whether a page is about bought fans"""
@@ -56,16 +53,19 @@ class Model:
 
     def vectors(self, rows: Sequence[Features]) -> csr_matrix:
         """One row a text: see vectors()."""
-        return vectors(self.tfidf, rows)
+        return vectors(self.idf, rows)
 
     def save(self, folder: Path) -> Path:
         """Write the model file into `folder`, whole or not at all. Raises ClassifierError."""
         target = folder / FILE_NAME
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays: dict[str, Any] = {name: part for name, part in parts.items() if isinstance(part, np.ndarray)}
+        plain = json.dumps({name: part for name, part in parts.items() if name not in arrays})
         try:
             folder.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_suffix(".part")
-            parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-            skops.io.dump(parts, unfinished, compression=ZIP_DEFLATED, compresslevel=3)
+            with unfinished.open("wb") as file:
+                np.savez_compressed(file, plain=np.frombuffer(plain.encode(), np.uint8), **arrays)
             unfinished.replace(target)
         except OSError as error:
             raise ClassifierError(f"{target}: cannot write the model: {error}") from error
@@ -74,21 +74,37 @@ class Model:
 
 
 def counts(rows: Sequence[Features]) -> csr_matrix:
-    """How often each feature name occurs: what the TF-IDF weights are learned from."""
-    return _hasher(NAME_BUCKETS).transform(row.names for row in rows)
+    """How often each name occurs: what their rarity is learned from."""
+    found = csr_matrix(
+        (
+            np.ones(sum(len(row.names) for row in rows)),
+            np.fromiter(chain.from_iterable(row.names for row in rows), np.int32),
+            np.cumsum([0, *(len(row.names) for row in rows)]),
+        ),
+        shape=(len(rows), NAME_COLUMNS),
+    )
+    found.sum_duplicates()
+    return found
 
 
-def vectors(tfidf: TfidfTransformer, rows: Sequence[Features]) -> csr_matrix:
-    """One row of BUCKETS columns a text: TF-IDF of the names (of unit length), then the marks."""
+def vectors(idf: NDArray[np.float32], rows: Sequence[Features]) -> csr_matrix:
+    """One row of COLUMNS columns a text: TF-IDF of the names (of unit length), then the marks."""
     if not rows:
-        return csr_matrix((0, BUCKETS))
-    marks = _hasher(MARK_BUCKETS).transform(row.marks for row in rows)
-    marks.data[:] = MARK_WEIGHT
-    return hstack([tfidf.transform(counts(rows)), marks], format="csr")
-
-
-def _hasher(buckets: int) -> FeatureHasher:
-    return FeatureHasher(buckets, input_type="string", alternate_sign=False)
+        return csr_matrix((0, COLUMNS))
+    found = counts(rows)
+    found.data = (1 + np.log(found.data)) * idf[found.indices]
+    lengths = np.sqrt(np.add.reduceat(np.append(found.data**2, 0), found.indptr[:-1]))
+    lengths[np.diff(found.indptr) == 0] = 1
+    found.data /= np.repeat(lengths, np.diff(found.indptr))
+    marks = csr_matrix(
+        (
+            np.full(sum(len(row.marks) for row in rows), MARK_WEIGHT),
+            np.array([mark_column(mark) - NAME_COLUMNS for row in rows for mark in row.marks], np.int32),
+            np.cumsum([0, *(len(row.marks) for row in rows)]),
+        ),
+        shape=(len(rows), MARK_COLUMNS),
+    )
+    return hstack([found, marks], format="csr")
 
 
 @lru_cache(maxsize=2)
@@ -98,13 +114,10 @@ def load_model(folder: Path) -> Model:
     if not source.is_file():
         raise ClassifierError(f"no model at {source}: run `fantomes train`")
     try:
-        content = source.read_bytes()
-        if untrusted := skops.io.get_untrusted_types(data=content):
-            raise ClassifierError(f"{source}: holds types that are not trusted: {', '.join(untrusted)}")
-        return Model(**skops.io.loads(content, trusted=[]))
-    except ClassifierError:
-        raise
-    except Exception as error:  # a damaged file fails in zipfile, json, numpy or skops
+        with np.load(io.BytesIO(source.read_bytes()), allow_pickle=False) as file:
+            parts = {name: file[name] for name in file.files}
+        return Model(**json.loads(parts.pop("plain").tobytes()), **parts)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ClassifierError(f"{source}: cannot read the model, run `fantomes train`: {error}") from error
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from classifier.corpus import VOICES
-from classifier.features import EVIDENCE, Features, Text, features
+from classifier.features import EVIDENCE, NAME_COLUMNS, Text, column, features
 from classifier.lexicon import lexicon
-from classifier.model import NAME_BUCKETS, Model, counts
+from classifier.model import Model
 from classifier.text import segments
 
 CHUNK = 4096  # blocks vectorised at once: bounds the memory on a page of any length
@@ -99,12 +99,12 @@ def page_evidence(vectors: csr_matrix, pages: csr_matrix) -> NDArray[np.float64]
 @cache
 def evidence_columns() -> NDArray[np.int64]:
     """Columns of the vectors in which the EVIDENCE stands."""
-    return np.array([counts([Features([name], [])]).indices[0] for name in EVIDENCE])
+    return np.array([column(name) for name in EVIDENCE])
 
 
 def page_vectors(vectors: csr_matrix, pages: csr_matrix) -> csr_matrix:
     """One row of unit length a page, of names only; `pages` (pages x blocks) says which blocks it is made of."""
-    total = pages @ vectors[:, :NAME_BUCKETS]
+    total = pages @ vectors[:, :NAME_COLUMNS]
     lengths = np.sqrt(np.asarray(total.multiply(total).sum(axis=1)).ravel())
     lengths[lengths == 0] = 1
     return csr_matrix(total.multiply(1 / lengths[:, None]))

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
-from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import LinearSVC
 
 from classifier import ClassifierError
 from classifier.corpus import VOICES, Page, families, load_corpus
-from classifier.features import Features, Text, features
+from classifier.features import COLUMNS, NAME_COLUMNS, Features, Text, features
 from classifier.labels import labels
 from classifier.lexicon import lexicon
 from classifier.measure import prf
-from classifier.model import BUCKETS, Model, counts, digest, vectors
+from classifier.model import Model, counts, digest, vectors
 from classifier.scores import calibrate, join_voices, page_evidence, page_vectors, segment_texts, softmax
 from classifier.text import segments
 from data import DATA
@@ -65,8 +64,7 @@ def train(
     if len(set(voices)) < len(VOICES):
         raise ClassifierError(f"{source}: needs pages of every voice in languages with enough blocks")
     family = np.array(families(pages))
-    tfidf = TfidfTransformer(sublinear_tf=True)
-    data = _vectorise(pages, tfidf)
+    idf, data = _vectorise(pages)
     progress(1)
 
     folds = list(GroupKFold(SETTINGS["folds"]).split(pages, groups=family))
@@ -91,7 +89,7 @@ def train(
         labels=list(labels()),
         voices=list(VOICES),
         languages=languages,
-        tfidf=tfidf,
+        idf=idf,
         claim_weights=weights.astype(np.float32),
         claim_bias=bias,
         calibration=calibration,
@@ -125,7 +123,7 @@ def _languages(pages: list[Page]) -> list[str]:
     return sorted(lang for lang, count in counts.items() if count >= SETTINGS["min_blocks_of_a_language"])
 
 
-def _vectorise(pages: list[Page], tfidf: TfidfTransformer) -> _Set:
+def _vectorise(pages: list[Page]) -> tuple[NDArray[np.float32], _Set]:
     rows: list[Features] = []
     parts: list[Features] = []
     joined: list[Features] = []
@@ -147,12 +145,18 @@ def _vectorise(pages: list[Page], tfidf: TfidfTransformer) -> _Set:
             joined.append(features(text, words))
             joined_marks.append([label in found for label in labels()])
             joined_page.append(place)
-    tfidf.fit(counts(rows))
-    return _Set(
-        vectors(tfidf, rows), np.array(marks), np.array(page_of),
-        vectors(tfidf, parts), np.array(owner),
-        vectors(tfidf, joined), np.array(joined_marks), np.array(joined_page),
+    idf = _rarity(rows)
+    return idf, _Set(
+        vectors(idf, rows), np.array(marks), np.array(page_of),
+        vectors(idf, parts), np.array(owner),
+        vectors(idf, joined), np.array(joined_marks), np.array(joined_page),
     )  # fmt: skip
+
+
+def _rarity(rows: list[Features]) -> NDArray[np.float32]:
+    """Inverse document frequency of each name, smoothed as scikit-learn's TfidfTransformer does."""
+    found = np.bincount(counts(rows).indices, minlength=NAME_COLUMNS)
+    return (np.log((1 + len(rows)) / (1 + found)) + 1).astype(np.float32)
 
 
 def _joined(page: Page, chance: random.Random) -> list[tuple[Text, frozenset[str]]]:
@@ -174,7 +178,7 @@ def _fit_claims(data: _Set, pages: NDArray[np.bool_]) -> tuple[NDArray[np.float6
     marks = np.vstack([data.labels[pages[data.page]], data.joined_labels[pages[data.joined_page]]])
     used = np.flatnonzero(texts.getnnz(axis=0))
     texts = texts[:, used]
-    weights, bias = np.zeros((BUCKETS, marks.shape[1])), np.zeros(marks.shape[1])
+    weights, bias = np.zeros((COLUMNS, marks.shape[1])), np.zeros(marks.shape[1])
     for place in range(marks.shape[1]):
         fitted = LinearSVC(C=SETTINGS["claims_C"], class_weight="balanced", random_state=SETTINGS["seed"])
         fitted.fit(texts, marks[:, place])
