@@ -1,5 +1,6 @@
 """The addresses of our pages and what each shows: /en/... and /fr/..., on hooks that Datasette 0.65 and 1.0a share."""
 
+import json
 from collections.abc import Awaitable, Callable
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,8 @@ async def claim(db: "Database", t: Messages, request: Request) -> tuple[str, Con
         "sale": [entry for entry in provisions if entry["about"] == "sale"],
         "policies": await reading.policies(db, found["label"], found["page_id"], t.lang),
         "findings": await reading.findings(db, found["label"], t.lang),
+        "words": json.loads(found["words"]),
+        "examples": json.loads(found["examples"]),
     }
 
 

@@ -55,7 +55,8 @@ CREATE TABLE claims (  -- a machine tag, never a verdict
     quote TEXT NOT NULL, lang TEXT, source_kind TEXT NOT NULL, fetched_at TEXT NOT NULL, score REAL NOT NULL,
     status TEXT NOT NULL, page_id INTEGER NOT NULL REFERENCES pages(id), block_id INTEGER NOT NULL REFERENCES blocks(id),
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, vendor TEXT NOT NULL, policy TEXT NOT NULL, rule TEXT,
-    model TEXT NOT NULL
+    model TEXT NOT NULL,
+    words TEXT NOT NULL, examples TEXT NOT NULL  -- why, as JSON: [[word, weight], ...], [[id, invented text], ...]
 );
 CREATE TABLE evidence (  -- the raw gzip member of the WARC record: this file alone lets a stranger verify
     page_id INTEGER PRIMARY KEY REFERENCES pages(id), sha256 TEXT NOT NULL, warc_filename TEXT NOT NULL,

@@ -1,6 +1,7 @@
 """Block -> claim, over the pages of the working store."""
 
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,9 +11,10 @@ from typing import Any
 from spacy.tokens import Doc
 from sqlite_utils import Database
 
+from classifier.explain import Examples, explain, load_examples
 from classifier.features import Text
-from classifier.model import load_model
-from classifier.pipeline import PageInput, read_pages
+from classifier.model import Model, load_model
+from classifier.pipeline import PageInput, judge_pages
 
 BATCH_PAGES = 50  # pages a transaction: a stopped run loses at most these
 
@@ -22,11 +24,12 @@ def classify(
 ) -> dict[str, Any]:
     """Judge the pages that this model has not read yet (`everything`: all), and replace their claims.
 
-    `progress` is called with the number of pages done. Returns counts: pages, blocks, claims (per label), voices,
-    languages, seconds. Stopped at any moment, a rerun goes on. Raises ClassifierError.
+    `progress` is called with the number of pages done since the last call. Returns counts: pages, blocks, claims (per
+    label), voices, languages, seconds. Stopped at any moment, a rerun goes on. Raises ClassifierError.
     """
     started = time.monotonic()
-    version = load_model(model_dir).version
+    model, examples = load_model(model_dir), load_examples(model_dir)
+    version = model.version
     where = "" if everything else " WHERE model IS NULL OR model != ?"
     pages = [row[0] for row in db.execute(f"SELECT id FROM pages{where} ORDER BY id", [] if everything else [version])]
     counts: dict[str, Counter[str]] = {"claims": Counter(), "voices": Counter(), "languages": Counter()}
@@ -36,14 +39,15 @@ def classify(
         rows = {page: _blocks(db, page) for page in batch}
         inputs = (PageInput([Text(text, kind, context) for _, _, kind, text, context in rows[page]]) for page in batch)
         with db.atomic():
-            for page, (lang, doc) in zip(batch, read_pages(inputs, model_dir), strict=True):
+            for page, (lang, doc) in zip(batch, judge_pages(inputs, model_dir), strict=True):
                 claims = list(_claims(db, page, doc, rows[page], version))
+                _explain(claims, rows[page], lang, model, examples)
                 _store(db, page, lang, doc, version, claims)
                 counts["claims"].update(claim["label"] for claim in claims)
                 counts["voices"][doc._.voice] += 1
                 counts["languages"][lang] += 1
                 blocks += len(rows[page])
-        progress(start + len(batch))
+        progress(len(batch))
     totals = {name: dict(counter.most_common()) for name, counter in counts.items()}
     return {"pages": len(pages), "blocks": blocks, **totals, "seconds": round(time.monotonic() - started, 2)}
 
@@ -81,6 +85,26 @@ def _claims(
             "rule": rule,
             "model": version,
         }
+
+
+def _explain(
+    claims: list[dict[str, Any]],
+    rows: list[tuple[int, int, str, str, str]],
+    lang: str,
+    model: Model,
+    examples: Examples,
+) -> None:
+    """Add to each claim why it was tagged."""
+    known = {block: (kind, context) for block, _, kind, _, context in rows}
+    quotes = []
+    for claim in claims:
+        kind, context = known[claim["block_id"]]
+        # as the model judged it: only the beginning of a block answers the block before
+        text = Text(claim["quote"], kind, "" if claim["start"] else context)
+        quotes.append((text, model.labels.index(claim["label"])))
+    for claim, why in zip(claims, explain(model, examples, quotes, lang), strict=True):
+        claim["words"] = json.dumps(why.words, ensure_ascii=False)
+        claim["examples"] = json.dumps(why.examples, ensure_ascii=False)
 
 
 def _store(db: Database, page: int, lang: str, doc: Doc, version: str, claims: list[dict[str, Any]]) -> None:

@@ -2,10 +2,11 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from classifier import ClassifierError
 from classifier.labels import labels
@@ -28,6 +29,8 @@ class Block:
     context: str
     spans: tuple[tuple[int, int, str], ...] = ()
     """Where they were marked: the shortest stretches (start, end, label) that carry the labels."""
+    decided: frozenset[str] | None = None
+    """Labels that a reviewer decided on; of the others nothing is known. None: all."""
 
 
 @dataclass
@@ -53,27 +56,41 @@ def load_pages(file: Path | Traversable) -> list[Page]:
 
     Raises ClassifierError, naming file, line and value.
     """
-    pages: dict[tuple[str, str], Page] = {}  # a page may hold several languages: one Page each
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ClassifierError(f"{file}: cannot read: {error}") from error
+    return read_pages(lines, str(file))
+
+
+def read_pages(lines: Iterable[str], name: str) -> list[Page]:
+    """Pages of labelled blocks, a JSON object a line. Raises ClassifierError: `name`, number of the line, value."""
+    pages: dict[tuple[str, str], Page] = {}  # a page may hold several languages: one Page each
     for number, line in enumerate(lines, 1):
-        where = f"{file}:{number}"
+        where = f"{name}:{number}"
         try:
             row = json.loads(line)
             voice = row["voice"] if "voice" in row else row["page_voice"]
             page = pages.setdefault((row["page"], row["lang"]), Page(row["page"], row["lang"], voice))
-            before = page.blocks[-1].text if page.blocks else ""
-            # an evaluation set samples blocks, so the text before one is given with it
-            context = row.get("context") or "" if "context" in row else before
-            spans = tuple((start, end, label) for start, end, label in row.get("spans", ()))
-            block = Block(row["id"], row["text"], row.get("kind", ""), frozenset(row["labels"]), context, spans)
+            block = _block(row, page.blocks[-1].text if page.blocks else "")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ClassifierError(f"{where}: not a labelled block: {error!r}") from error
         _check(block, page, voice, where)
         page.blocks.append(block)
     return list(pages.values())
+
+
+def _block(row: dict[str, Any], before: str) -> Block:
+    return Block(
+        row["id"],
+        row["text"],
+        row.get("kind", ""),
+        frozenset(row["labels"]),
+        # an evaluation set samples blocks, so the text before one is given with it
+        row.get("context") or "" if "context" in row else before,
+        tuple((start, end, label) for start, end, label in row.get("spans", ())),
+        frozenset(row["decided"]) if "decided" in row else None,
+    )
 
 
 def _check(block: Block, page: Page, voice: str, where: str) -> None:
@@ -117,7 +134,7 @@ def near_duplicates(pages: Iterable[Page], share: float = 0.6) -> list[tuple[str
     return pairs
 
 
-def families(pages: list[Page]) -> list[int]:
+def families(pages: Sequence[Page]) -> list[int]:
     """A number for each page; pages that share near-duplicate blocks have the same one (folds must not split them)."""
     owner = {block.id: place for place, page in enumerate(pages) for block in page.blocks}
     family = list(range(len(pages)))

@@ -56,21 +56,38 @@ class Model:
         return vectors(self.idf, rows)
 
     def save(self, folder: Path) -> Path:
-        """Write the model file into `folder`, whole or not at all. Raises ClassifierError."""
-        target = folder / FILE_NAME
+        """Write the model into `folder`, whole or not at all. Raises ClassifierError."""
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        arrays: dict[str, Any] = {name: part for name, part in parts.items() if isinstance(part, np.ndarray)}
-        plain = json.dumps({name: part for name, part in parts.items() if name not in arrays})
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_suffix(".part")
-            with unfinished.open("wb") as file:
-                np.savez_compressed(file, plain=np.frombuffer(plain.encode(), np.uint8), **arrays)
-            unfinished.replace(target)
-        except OSError as error:
-            raise ClassifierError(f"{target}: cannot write the model: {error}") from error
+        arrays = {name: part for name, part in parts.items() if isinstance(part, np.ndarray)}
+        target = folder / FILE_NAME
+        save_arrays(target, {name: part for name, part in parts.items() if name not in arrays}, arrays)
         load_model.cache_clear()
         return target
+
+
+def save_arrays(target: Path, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays, and what JSON can hold, as one .npz, whole or not at all. Raises ClassifierError."""
+    unfinished = target.with_suffix(".part")
+    content = np.frombuffer(json.dumps(plain).encode(), np.uint8)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, plain=content, **arrays)
+        unfinished.replace(target)
+    except OSError as error:
+        raise ClassifierError(f"{target}: cannot write: {error}") from error
+
+
+def load_arrays(source: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """What save_arrays() wrote. Raises ClassifierError."""
+    if not source.is_file():
+        raise ClassifierError(f"no model at {source}: run `fantomes train`")
+    try:
+        with np.load(io.BytesIO(source.read_bytes()), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return json.loads(arrays.pop("plain").tobytes()), arrays
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ClassifierError(f"{source}: cannot read the model, run `fantomes train`: {error}") from error
 
 
 def counts(rows: Sequence[Features]) -> csr_matrix:
@@ -110,15 +127,12 @@ def vectors(idf: NDArray[np.float32], rows: Sequence[Features]) -> csr_matrix:
 @lru_cache(maxsize=2)
 def load_model(folder: Path) -> Model:
     """The model in `folder`. Raises ClassifierError if there is none, or it is not one that this version can read."""
-    source = folder / FILE_NAME
-    if not source.is_file():
-        raise ClassifierError(f"no model at {source}: run `fantomes train`")
+    plain, arrays = load_arrays(folder / FILE_NAME)
+    parts: dict[str, Any] = plain | arrays
     try:
-        with np.load(io.BytesIO(source.read_bytes()), allow_pickle=False) as file:
-            parts = {name: file[name] for name in file.files}
-        return Model(**json.loads(parts.pop("plain").tobytes()), **parts)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ClassifierError(f"{source}: cannot read the model, run `fantomes train`: {error}") from error
+        return Model(**parts)
+    except TypeError as error:
+        raise ClassifierError(f"{folder / FILE_NAME}: cannot read the model, run `fantomes train`: {error}") from error
 
 
 def digest(settings: dict[str, Any]) -> str:

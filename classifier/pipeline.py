@@ -50,7 +50,7 @@ def _build(lang: str, model_dir: Path, version: str) -> Language:
     return nlp
 
 
-def read_pages(pages: Iterable[PageInput], model_dir: Path) -> Iterator[tuple[str, Doc]]:
+def judge_pages(pages: Iterable[PageInput], model_dir: Path) -> Iterator[tuple[str, Doc]]:
     """Language and Doc of each page, in order; judged in batches of about BATCH_BLOCKS blocks.
 
     A Doc must not be kept after the next one is asked for: the words of a batch are forgotten with it.

@@ -13,7 +13,7 @@ from classifier.corpus import KINDS
 from classifier.features import Text
 from classifier.language import warm_up
 from classifier.model import load_model
-from classifier.pipeline import PageInput, read_pages
+from classifier.pipeline import PageInput, judge_pages
 
 Row = dict[str, Any]
 
@@ -36,7 +36,7 @@ def tag_lines(lines: Iterable[str | bytes], model_dir: Path) -> Iterator[Row]:
             yield from (_input(part, rows) for part in parts)
 
     done: dict[int, Row] = {}
-    for lang, doc in read_pages(inputs(), model_dir):
+    for lang, doc in judge_pages(inputs(), model_dir):
         yield from _errors(waiting)
         rows, parts = waiting[0]
         done |= zip(map(id, parts.pop(0)), _results(lang, doc, names), strict=True)

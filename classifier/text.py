@@ -13,6 +13,7 @@ _UNPRINTABLE |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _NEEDS_CLEANING = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _WORD = re.compile(r"\d+|[^\W\d_]+|[^\w\s]")
+_WORDS = re.compile(r"\w+")
 
 # A segment ends after . ! ? … (with closing quotes), and around bullets, pipes and the marks vendors use as bullets.
 _BREAK = re.compile(
@@ -45,6 +46,11 @@ def fold(text: str) -> str:
 def words(text: str) -> list[str]:
     """Folded words, numbers and single marks, in order; an apostrophe only parts words ("j'ai": j, ai)."""
     return _WORD.findall(fold(text[:MAX_BLOCK_CHARS]).replace("'", " "))
+
+
+def word_offsets(text: str) -> list[tuple[int, int]]:
+    """Where the words and numbers of a text stand."""
+    return [mark.span() for mark in _WORDS.finditer(text)]
 
 
 def segments(text: str) -> list[tuple[int, int]]:

@@ -129,3 +129,28 @@ def claims(db: Database) -> None:
         ) STRICT"""
     )
     db.execute("CREATE INDEX claims_page ON claims (page_id)")
+
+
+@migrations(name="005_reviews")
+def reviews(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE reviews (  -- what a person said of a machine tag; never changed, a later row is a later word
+            id INTEGER PRIMARY KEY,
+            -- the tag by its stable parts: claims are replaced when a page is read again
+            url TEXT NOT NULL, sha256 TEXT NOT NULL, position INTEGER NOT NULL, label TEXT NOT NULL,
+            -- the block as the person saw it
+            lang TEXT NOT NULL, kind TEXT NOT NULL, context TEXT NOT NULL DEFAULT '', text TEXT NOT NULL,
+            decision TEXT NOT NULL CHECK (decision IN ('confirmed', 'rejected')),
+            voice TEXT NOT NULL DEFAULT 'promotion' CHECK (voice IN ('promotion', 'criticism', 'neutral')),
+            reviewer TEXT NOT NULL, decided_at TEXT NOT NULL, note TEXT
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX reviews_claim ON reviews (url, sha256, position, label)")
+
+
+@migrations(name="006_explanation")
+def explanation(db: Database) -> None:
+    """Why a claim was tagged, as JSON: [[word, weight], ...] and [[id, text], ...] of the nearest labelled examples."""
+    db.execute("ALTER TABLE claims ADD COLUMN words TEXT NOT NULL DEFAULT '[]'")
+    db.execute("ALTER TABLE claims ADD COLUMN examples TEXT NOT NULL DEFAULT '[]'")

@@ -11,14 +11,14 @@ from classifier.features import Text, features
 from classifier.labels import labels
 from classifier.lexicon import lexicon
 from classifier.model import load_model
-from classifier.pipeline import PageInput, read_pages
+from classifier.pipeline import PageInput, judge_pages
 from classifier.text import clean, fold, segments, words
 
 
 def test_one_segment_is_quoted() -> None:
     text = "Choose a package · Real followers, no bots · Pay by card"
     page = PageInput([Text("Buy Instagram followers"), Text(text), Text("Buy 500 likes, 4 $")], "en")
-    for _, doc in read_pages([page], small_model()):
+    for _, doc in judge_pages([page], small_model()):
         assert [(span.label_, span.text) for span in doc.spans["claims"]] == [("real", "Real followers, no bots")]
         assert doc.spans["claims"].attrs["blocks"] == [1]
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from classifying import small_model
 
-from classifier.evaluate import evaluate, report
+from classifier.compare import OURS, compare
+from classifier.corpus import load_pages
+from classifier.evaluate import report
 from classifier.measure import calibration_error, prf
 
 
@@ -40,7 +42,7 @@ def test_evaluates_a_file(tmp_path: Path) -> None:
     file.write_text(
         "".join(json.dumps({"id": n, **dict(zip(keys, row, strict=True))}) + "\n" for n, row in enumerate(rows))
     )
-    result = evaluate(file, small_model())
+    result = compare([], load_pages(file), {}, small_model())[OURS][1]
     assert result["blocks"] == 5
     assert result["pages"] == 3
     assert set(result["claims"]) == {"all", "en"}

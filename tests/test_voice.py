@@ -4,7 +4,7 @@ import pytest
 from classifying import small_model
 
 from classifier.features import Text
-from classifier.pipeline import PageInput, pipeline, read_pages
+from classifier.pipeline import PageInput, judge_pages, pipeline
 
 PAGES = {
     "promotion": [
@@ -28,21 +28,21 @@ PAGES = {
 
 @pytest.mark.parametrize("voice", PAGES)
 def test_voices(voice: str) -> None:
-    [(lang, doc)] = read_pages([PageInput([Text(text) for text in PAGES[voice]])], small_model())
+    [(lang, doc)] = judge_pages([PageInput([Text(text) for text in PAGES[voice]])], small_model())
     assert (lang, doc._.voice) == ("fr", voice)
     assert 0 < doc._.voice_score <= 1
 
 
 def test_a_page_is_judged_alone_whatever_is_read_with_it() -> None:
     pages = [PageInput([Text(text) for text in texts], "fr") for texts in PAGES.values()]
-    together = [doc._.voice_score for _, doc in read_pages(pages, small_model())]
-    alone = [doc._.voice_score for page in pages for _, doc in read_pages([page], small_model())]
+    together = [doc._.voice_score for _, doc in judge_pages(pages, small_model())]
+    alone = [doc._.voice_score for page in pages for _, doc in judge_pages([page], small_model())]
     assert together == pytest.approx(alone)
 
 
 def test_what_is_heard_counts_but_is_not_judged() -> None:
     heard = tuple(Text(text) for text in PAGES["criticism"])
-    [(_, doc)] = read_pages([PageInput([Text("Des abonnés réels en dix minutes")], "fr", heard)], small_model())
+    [(_, doc)] = judge_pages([PageInput([Text("Des abonnés réels en dix minutes")], "fr", heard)], small_model())
     assert doc._.voice == "criticism"
     assert len(doc.spans["blocks"]) == 1
 
