@@ -299,6 +299,23 @@ def evaluate(
 
 
 @cli.command()
+@click.argument("answers", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@corpus_option
+@json_option
+def score(answers: Path, corpus: Path, as_json: bool) -> None:
+    """Score ANSWERS to the corpus, anybody's: JSON Lines of {"id", "labels", "voice"?}."""
+    from classifier.corpus import load_corpus
+    from classifier.evaluate import measure, report
+    from classifier.score import read_answers
+    from classifier.train import languages
+
+    with told():
+        pages = load_corpus(corpus)
+        result = measure(read_answers(answers, pages), languages(pages))
+    click.echo(json.dumps(result) if as_json else report(result))
+
+
+@cli.command()
 @click.argument("file", type=click.File("rb"))
 @model_option
 def tag(file: Any, model: Path) -> None:

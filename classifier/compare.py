@@ -5,27 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
-
 from classifier.baselines import Baseline
-from classifier.corpus import Page, families
+from classifier.corpus import Page
 from classifier.evaluate import Judged, join, judge, measure, places, truth
 from classifier.model import load_model
-from classifier.train import SETTINGS, fit, languages
+from classifier.train import SETTINGS, fit, folds, languages
 
 OURS = "Fantômes"
 Result = dict[str, tuple[Judged, dict[str, Any]]]
 """By system: what it said, and measure() of it."""
-
-
-def folds(pages: Sequence[Page], number: int = SETTINGS["folds"]) -> NDArray[np.int64]:
-    """The fold of each page; pages of a family share one."""
-    chosen = np.zeros(len(pages), dtype=np.int64)
-    for fold, (_, test) in enumerate(GroupKFold(number).split(pages, groups=families(pages))):
-        chosen[test] = fold
-    return chosen
 
 
 def cross_validate(

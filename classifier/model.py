@@ -141,7 +141,7 @@ def digest(settings: dict[str, Any]) -> str:
     rooms = [DATA / name for name in ("patterns", "withdrawals", "taxonomy")]
     files = [file for room in rooms for file in sorted(room.iterdir(), key=lambda file: file.name)]
     here = Path(__file__).parent
-    code = ("config.cfg", "text.py", "lexicon.py", "features.py", "scores.py", "model.py", "train.py")
+    code = ("config.cfg", "text.py", "lexicon.py", "features.py", "scores.py", "model.py", "dataset.py", "train.py")
     for file in (*files, *(here / name for name in code)):
         total.update(file.read_bytes())
     return total.hexdigest()[:12]

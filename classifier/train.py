@@ -1,8 +1,7 @@
 """Training: corpus -> model, with what cross-validation measured. Deterministic."""
 
 import json
-import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ from sklearn.model_selection import GroupKFold
 from sklearn.svm import LinearSVC
 
 from classifier import ClassifierError
-from classifier.corpus import VOICES, Block, Page, families, load_corpus
+from classifier.corpus import VOICES, Page, families, load_corpus
+from classifier.dataset import Dataset, vectorise
 from classifier.explain import Examples, make_examples
-from classifier.features import COLUMNS, NAME_COLUMNS, Features, Text, features
+from classifier.features import COLUMNS
 from classifier.labels import labels
-from classifier.lexicon import lexicon
 from classifier.measure import calibration_error, prf
-from classifier.model import Model, counts, digest, vectors
-from classifier.scores import calibrate, join_voices, page_evidence, page_vectors, segment_texts, softmax
-from classifier.text import segments, words
+from classifier.model import Model, digest
+from classifier.scores import calibrate, join_voices, page_evidence, page_vectors, softmax
 from data import DATA
 
 SETTINGS: dict[str, Any] = {
@@ -39,22 +37,6 @@ SETTINGS: dict[str, Any] = {
 }
 STEPS = SETTINGS["folds"] + 3
 MEASURED_NAME = "measured.json"
-
-
-@dataclass
-class _Set:
-    """The corpus as arrays: n blocks, their segments, and m more texts made from them to learn from, see _more()."""
-
-    vectors: csr_matrix
-    labels: NDArray[np.bool_]
-    known: NDArray[np.bool_]
-    """n x L: whether the label was decided (in the corpus always, in a review perhaps)"""
-    page: NDArray[np.int64]
-    segment_vectors: csr_matrix
-    segment_owner: NDArray[np.int64]
-    more_vectors: csr_matrix
-    more_labels: NDArray[np.bool_]
-    more_page: NDArray[np.int64]
 
 
 @dataclass
@@ -106,28 +88,29 @@ def fit(pages: list[Page], progress: Callable[[int], None] = lambda n: None, rev
     pages = [page for page in pages if page.lang in known]
     if {page.voice for page in pages} != set(VOICES):
         raise ClassifierError("needs pages of every voice in languages with enough blocks")
-    folds = _folds(pages, len(reviewed))
-    pages = [*pages, *(page for page in reviewed if page.lang in known)]
+    reviewed = [page for page in reviewed if page.lang in known]
+    fold = np.concatenate([folds(pages), np.full(len(reviewed), -1)])  # -1: learned from, never tested on
+    pages = [*pages, *reviewed]
     voices = np.array([VOICES.index(page.voice) for page in pages])
-    idf, data = _vectorise(pages)
+    idf, data = vectorise(pages, SETTINGS["seed"])
     progress(1)
 
     decisions = np.zeros((len(data.page), len(labels())))
     best = np.zeros_like(decisions)
-    for learned, test in folds:
-        weights, bias = _fit_claims(data, np.isin(np.arange(len(pages)), learned) & (voices == 0))
-        rows = np.isin(data.page, test)
+    for tested_fold in range(SETTINGS["folds"]):
+        weights, bias = _fit_claims(data, (fold != tested_fold) & (voices == 0))
+        rows = fold[data.page] == tested_fold
         decisions[rows] = data.vectors[rows] @ weights + bias
         best[rows] = _best(data, rows, weights, bias)[rows]
         progress(1)
-    tested = (voices[data.page] == 0) & (data.page < len(pages) - len(reviewed))
+    tested = (voices[data.page] == 0) & (fold[data.page] >= 0)
     calibration = _calibration(decisions[tested], best[tested], data.labels[tested])
     probabilities = calibrate(decisions, best, calibration)
     thresholds = _thresholds(data.labels[tested], probabilities[tested])
     weights, bias = _fit_claims(data, voices == 0)
     progress(1)
 
-    voice, voice_measured = _train_voice(data, voices, folds)
+    voice, voice_measured = _train_voice(data, voices, fold)
     model = Model(
         version=digest(SETTINGS | {"corpus": _content(pages)}),
         labels=list(labels()),
@@ -153,24 +136,28 @@ def fit(pages: list[Page], progress: Callable[[int], None] = lambda n: None, rev
     return Fitted(model, _examples(pages, data, model), measured)
 
 
-def _examples(pages: list[Page], data: _Set, model: Model) -> Examples:
+def _examples(pages: list[Page], data: Dataset, model: Model) -> Examples:
     blocks = [(page.lang, block) for page in pages for block in page.blocks]
     found = [(place, label) for place, label in np.argwhere(data.labels & data.known).tolist()]
     rows = [(blocks[place][1].id, blocks[place][1].text, blocks[place][0], label) for place, label in found]
     return make_examples(rows, data.vectors[[place for place, _ in found]], model.claim_weights)
 
 
-def _folds(pages: list[Page], reviewed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Places of pages to fit on and to test on."""
-    split = GroupKFold(SETTINGS["folds"]).split(pages, groups=families(pages))
-    always = np.arange(len(pages), len(pages) + reviewed)
-    return [(np.concatenate([learned, always]), test) for learned, test in split]
+def folds(pages: Sequence[Page]) -> NDArray[np.int64]:
+    """The fold of each page, 0 to SETTINGS["folds"] - 1; pages of a family share one. Ours: data/corpus/folds.csv."""
+    chosen = np.zeros(len(pages), dtype=np.int64)
+    for fold, (_, test) in enumerate(GroupKFold(SETTINGS["folds"]).split(pages, groups=families(pages))):
+        chosen[test] = fold
+    return chosen
 
 
 def _content(pages: list[Page]) -> list[Any]:
     """The corpus as the version is hashed from it: the same in every process (sets are not)."""
     blocks = ((page, block) for page in pages for block in page.blocks)
-    return [(page.id, page.lang, page.voice, b.kind, sorted(b.labels), b.context, b.text) for page, b in blocks]
+    return [
+        (page.id, page.lang, page.voice, b.kind, sorted(b.labels), b.context, b.text, b.spans, sorted(b.decided or ()))
+        for page, b in blocks
+    ]
 
 
 def languages(pages: Sequence[Page]) -> list[str]:
@@ -181,90 +168,7 @@ def languages(pages: Sequence[Page]) -> list[str]:
     return sorted(lang for lang, count in counts.items() if count >= SETTINGS["min_blocks_of_a_language"])
 
 
-def _vectorise(pages: list[Page]) -> tuple[NDArray[np.float32], _Set]:
-    rows: list[Features] = []
-    parts: list[Features] = []
-    more: list[Features] = []
-    marks, known, page_of, owner, more_marks, more_page = [], [], [], [], [], []
-    chance = random.Random(SETTINGS["seed"])  # noqa: S311 - sampling, not secrecy
-    for place, page in enumerate(pages):
-        known_words = lexicon(page.lang)
-        for block in page.blocks:
-            # every other block hides its kind: tag is often given none
-            text = Text(block.text, block.kind if len(rows) % 2 else "", block.context)
-            spans = segments(block.text)
-            if len(spans) > 1:
-                parts += [features(part, known_words) for part in segment_texts(text, spans)]
-                owner += [len(rows)] * len(spans)
-            rows.append(features(text, known_words))
-            marks.append([label in block.labels for label in labels()])
-            known.append([block.decided is None or label in block.decided for label in labels()])
-            page_of.append(place)
-        for text, found in _more(page, chance):
-            more.append(features(text, known_words))
-            more_marks.append([label in found for label in labels()])
-            more_page.append(place)
-    idf = _rarity(rows)
-    return idf, _Set(
-        vectors(idf, rows), np.array(marks), np.array(known), np.array(page_of),
-        vectors(idf, parts), np.array(owner),
-        vectors(idf, more), np.array(more_marks), np.array(more_page),
-    )  # fmt: skip
-
-
-def _rarity(rows: list[Features]) -> NDArray[np.float32]:
-    """Inverse document frequency of each name, smoothed as scikit-learn's TfidfTransformer does."""
-    found = np.bincount(counts(rows).indices, minlength=NAME_COLUMNS)
-    return (np.log((1 + len(rows)) / (1 + found)) + 1).astype(np.float32)
-
-
-def _more(page: Page, chance: random.Random) -> Iterator[tuple[Text, frozenset[str]]]:
-    """More texts to learn claims from: what neighbours say together, and each part of a block by itself."""
-    yield from _joined(page, chance)
-    for block in page.blocks:
-        if block.spans:
-            yield from _parts(block)
-
-
-def _joined(page: Page, chance: random.Random) -> Iterator[tuple[Text, frozenset[str]]]:
-    """Paragraphs of two to four neighbouring blocks: real pages have long blocks, the corpus mostly short ones."""
-    run = [b for b in page.blocks if b.kind in ("text", "item", "heading", "meta", "cell") and b.decided is None]
-    start = 0
-    while start < len(run):
-        group = run[start : start + chance.choice((2, 2, 3, 4))]
-        start += len(group)
-        if len(group) < 2 or any(block.text.rstrip().endswith("?") for block in group):
-            continue  # an answer depends on its question: left as they are
-        text = " ".join(b.text if b.text[-1] in ".!?…" else b.text + chance.choice((".", ":", "", " -")) for b in group)
-        yield Text(text), frozenset().union(*(block.labels for block in group))
-
-
-def _parts(block: Block) -> Iterator[tuple[Text, frozenset[str]]]:
-    """The stretches marked in a block, its segments, and what is left when the stretches are cut out."""
-    rest = block.text
-    for start, end in sorted({(start, end) for start, end, _ in block.spans}, reverse=True):
-        if (start, end) != (0, len(block.text)):
-            yield Text(block.text[start:end]), _carried(block, start, end)
-        rest = f"{rest[:start]} … {rest[end:]}"
-    if len(words(rest)) > 4:
-        yield Text(rest, context=block.context), frozenset()
-    offsets = segments(block.text)
-    if len(offsets) > 1:
-        for part, (start, end) in zip(
-            segment_texts(Text(block.text, "", block.context), offsets), offsets, strict=True
-        ):
-            yield part, _carried(block, start, end)
-
-
-def _carried(block: Block, start: int, end: int) -> frozenset[str]:
-    """Labels of which half a marked stretch, or half of this one, lies in common."""
-    return frozenset(
-        label for first, last, label in block.spans
-        if 2 * (min(end, last) - max(start, first)) >= min(end - start, last - first)
-    )  # fmt: skip
-
-
-def _fit_claims(data: _Set, pages: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _fit_claims(data: Dataset, pages: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     own, more = pages[data.page], pages[data.more_page]
     texts = vstack([data.vectors[own], data.more_vectors[more]], format="csr")
     marks = np.vstack([data.labels[own], data.more_labels[more]])
@@ -288,7 +192,7 @@ def _fit_claims(data: _Set, pages: NDArray[np.bool_]) -> tuple[NDArray[np.float6
 
 
 def _best(
-    data: _Set, rows: NDArray[np.bool_], weights: NDArray[np.float64], bias: NDArray[np.float64]
+    data: Dataset, rows: NDArray[np.bool_], weights: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     best = np.full((len(data.page), weights.shape[1]), -np.inf)
     chosen = rows[data.segment_owner]
@@ -321,7 +225,7 @@ def _thresholds(marks: NDArray[np.bool_], probabilities: NDArray[np.float64]) ->
 
 
 def _train_voice(
-    data: _Set, voices: NDArray[np.int64], folds: list[tuple[Any, Any]]
+    data: Dataset, voices: NDArray[np.int64], fold: NDArray[np.int64]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit on whole pages and on random samples of their blocks."""
     chance = np.random.default_rng(SETTINGS["seed"])
@@ -337,17 +241,20 @@ def _train_voice(
     words, evidence = page_vectors(data.vectors, members), page_evidence(data.vectors, members)
     truth = voices[of_page]
     decisions = np.zeros((len(samples), len(VOICES)))
-    for learned, test in folds:
-        fitted = _fit_voice(words, evidence, truth, np.isin(of_page, learned))
-        rows = np.isin(of_page, test)
+    for tested_fold in range(SETTINGS["folds"]):
+        rows = fold[of_page] == tested_fold
+        fitted = _fit_voice(words, evidence, truth, ~rows)
         heard = words[rows] @ fitted["voice_weights"] + fitted["voice_bias"]
         decisions[rows] = join_voices(heard, evidence[rows] @ fitted["topic_weights"] + fitted["topic_bias"])
     grid = np.arange(0.3, 3.01, 0.1)
-    losses = [-np.log(softmax(decisions / t)[np.arange(len(truth)), truth] + 1e-12).mean() for t in grid]
+    tested = np.flatnonzero(fold[of_page] >= 0)
+    losses = [
+        -np.log(softmax(decisions[tested] / t)[np.arange(len(tested)), truth[tested]] + 1e-12).mean() for t in grid
+    ]
     fitted = _fit_voice(words, evidence, truth, np.ones(len(truth), dtype=bool))
     fitted["voice_temperature"] = np.array([grid[int(np.argmin(losses))]])
-    whole = np.array([len(sample) > max(SETTINGS["samples"]) for sample in samples])
-    right = decisions.argmax(axis=1) == truth
+    whole = np.array([len(sample) > max(SETTINGS["samples"]) for sample in samples])[tested]
+    right = (decisions.argmax(axis=1) == truth)[tested]
     return fitted, {"pages": float(right[whole].mean()), "samples": float(right[~whole].mean())}
 
 

@@ -1,7 +1,7 @@
-"""The corpus is what the annotation guide asks for, and is read strictly."""
+"""The corpus is what the annotation guide asks for, and is read strictly. Run as a program: publishes its folds."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +10,10 @@ import pytest
 from classifier import ClassifierError
 from classifier.corpus import KINDS, VOICES, Page, families, load_corpus, load_pages, near_duplicates
 from classifier.labels import labels
+from classifier.train import folds
 from data import DATA
+
+FOLDS = Path(str(DATA)) / "corpus" / "folds.csv"
 
 
 @cache
@@ -109,3 +112,24 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{oops\n")
     with pytest.raises(ClassifierError, match=r"a\.jsonl:1"):
         load_corpus(tmp_path)
+
+
+def published_folds() -> str:
+    lines = (f"{page.id},{page.lang},{fold}\n" for page, fold in zip(corpus(), folds(corpus()).tolist(), strict=True))
+    return "page,lang,fold\n" + "".join(lines)
+
+
+def test_published_folds_are_those_we_use() -> None:
+    assert FOLDS.read_text("utf-8") == published_folds(), "run: .venv/bin/python tests/test_corpus.py"
+
+
+def test_no_family_spans_folds() -> None:
+    found = defaultdict(set)
+    for family, fold in zip(families(corpus()), folds(corpus()).tolist(), strict=True):
+        found[family].add(fold)
+    assert all(len(seen) == 1 for seen in found.values())
+    assert {fold for seen in found.values() for fold in seen} == set(range(5))
+
+
+if __name__ == "__main__":
+    FOLDS.write_text(published_folds(), "utf-8")
