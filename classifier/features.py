@@ -76,8 +76,9 @@ def mark_column(mark: str) -> int:
     return NAME_COLUMNS + crc32(mark.encode()) % MARK_COLUMNS
 
 
+@lru_cache(maxsize=4096)
 def features(item: Text, lexicon: Lexicon) -> Features:
-    """Everything that is known of the text."""
+    """Everything that is known of the text; remembered, because the pages of a site repeat themselves."""
     found = words(item.text)[:MAX_WORDS]
     classes = lexicon.classes(found)
     context = _context(item.context, lexicon)
@@ -146,7 +147,7 @@ def _context(text: str, lexicon: Lexicon) -> tuple[str, ...]:
 
 
 def _class_features(found: list[str], classes: list[tuple[str, ...]]) -> list[int]:
-    kept = [_mark(word, known) for word, known in zip(found, classes, strict=True)]
+    kept = [_plain(known) if known else _mark(word) for word, known in zip(found, classes, strict=True)]
     out = [column(f"c {name}") for name in {name for known in kept for name in known}]
     sequence = [known for known in kept if known]
     for distance in (1, 2):  # classes side by side, or with one other between them
@@ -173,11 +174,11 @@ def _together(first: str, second: str) -> int:
     return column(f"x {first} {second}")
 
 
-def _mark(word: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    if known:
-        return _plain(known)
+@lru_cache(maxsize=1 << 16)
+def _mark(word: str) -> tuple[str, ...]:
+    """What stands for a word without a class: how large a number, not which; the end of a sentence."""
     if word.isdigit():
-        return (f"#{min(len(word), 5)}",)  # how large a number, not which
+        return (f"#{min(len(word), 5)}",)
     return ("|",) if word in _STOPS else ()
 
 

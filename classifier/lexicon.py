@@ -6,7 +6,6 @@ what it learns from one wording, trade or language serves the others.
 
 from functools import cache
 from importlib.resources.abc import Traversable
-from itertools import zip_longest
 
 import yaml
 
@@ -14,6 +13,8 @@ from classifier import ClassifierError
 from classifier.text import words
 from data import DATA
 
+# the same loader in C, where PyYAML was built with it
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Phrase = tuple[list[str], bool, str]  # words, whether the last is open-ended, class
 
 
@@ -30,6 +31,7 @@ class Lexicon:
             for name, terms in _read(source).items():
                 for term in terms.split(","):
                     self._add(name, term.strip())
+        self._starts = {first for first, _ in self._phrases} | self._open_pairs.keys()
         self._longest_prefix = max(map(len, self._prefix), default=0)
 
     def _add(self, name: str, term: str) -> None:
@@ -51,17 +53,21 @@ class Lexicon:
     def classes(self, text: list[str]) -> list[tuple[str, ...]]:
         """For each of the folded words, its classes; a phrase adds its class, and class+ (surer), to its first word."""
         found = []
-        for position, (word, following) in enumerate(zip_longest(text, text[1:], fillvalue="")):
+        for position, word in enumerate(text):
             known = self._known.get(word)
             if known is None:
                 if len(self._known) > 100_000:  # hostile text could fill the memory with words
                     self._known.clear()
                 known = self._known[word] = self._classes(word)
-            phrases = (*self._phrases.get((word, following), ()), *self._open_pairs.get(word, ()))
-            for parts, open_end, name in phrases:
-                here = text[position : position + len(parts)]
-                if here == parts or (open_end and _begins(here, parts)):
-                    known = (*known, name + "+") if name in known else (*known, name, name + "+")
+            if word in self._starts:
+                following = text[position + 1] if position + 1 < len(text) else ""
+                for parts, open_end, name in (
+                    *self._phrases.get((word, following), ()),
+                    *self._open_pairs.get(word, ()),
+                ):
+                    here = text[position : position + len(parts)]
+                    if here == parts or (open_end and _begins(here, parts)):
+                        known = (*known, name + "+") if name in known else (*known, name, name + "+")
             found.append(known)
         return found
 
@@ -72,7 +78,7 @@ def _begins(here: list[str], parts: list[str]) -> bool:
 
 def _read(source: Traversable) -> dict[str, str]:
     try:
-        entries = yaml.safe_load(source.read_text("utf-8"))
+        entries = yaml.load(source.read_text("utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader, see above
     except (OSError, yaml.YAMLError) as error:
         raise ClassifierError(f"{source}: cannot read the word classes: {error}") from error
     if not isinstance(entries, dict) or not all(isinstance(terms, str) for terms in entries.values()):
