@@ -6,7 +6,7 @@ MODEL := data/model/model.npz
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo crawl classify publish serve test train evaluate bench lint lock browser clean
+.PHONY: help run demo crawl classify publish serve test train evaluate sanity bench lint lock browser clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,11 @@ test: .venv/dev browser lint $(MODEL)  ## all tests, a real browser included
 train: $(FANTOMES)  ## train the classifier on data/corpus
 	@$(FANTOMES) train
 
-evaluate: $(MODEL)  ## measure the classifier: make evaluate FILE=blocks.jsonl
-	@$(FANTOMES) evaluate $(FILE)
+evaluate: .venv/dev $(MODEL)  ## measure it beside baselines (half an hour), write docs/: make evaluate [FILE=blocks.jsonl]
+	@$(FANTOMES) evaluate --baselines --docs docs --raise-floors $(FILE)
+
+sanity: .venv/dev  ## the same features on a public set of dark patterns: make sanity FILE=dataset.tsv
+	@$(BIN)/python tests/darkpattern.py $(FILE)
 
 bench: .venv/dev $(MODEL)  ## speed and memory, as ratios where noise would lie: make bench [WARC=file]
 	@$(BIN)/python tests/bench.py $(WARC)

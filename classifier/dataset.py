@@ -57,7 +57,7 @@ def vectorise(pages: Sequence[Page], seed: int) -> tuple[NDArray[np.float32], Da
             more.append(features(text, known_words))
             more_marks.append([label in found for label in labels()])
             more_page.append(place)
-    idf = _rarity(rows)
+    idf = rarity(rows)
     return idf, Dataset(
         vectors(idf, rows), np.array(marks), np.array(known), np.array(page_of),
         vectors(idf, parts), np.array(owner),
@@ -65,7 +65,7 @@ def vectorise(pages: Sequence[Page], seed: int) -> tuple[NDArray[np.float32], Da
     )  # fmt: skip
 
 
-def _rarity(rows: list[Features]) -> NDArray[np.float32]:
+def rarity(rows: list[Features]) -> NDArray[np.float32]:
     """Inverse document frequency of each name, smoothed as scikit-learn's TfidfTransformer does."""
     found = np.bincount(counts(rows).indices, minlength=NAME_COLUMNS)
     return (np.log((1 + len(rows)) / (1 + found)) + 1).astype(np.float32)

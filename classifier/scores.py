@@ -61,20 +61,29 @@ def _decide(
     model: Model, blocks: Sequence[Text], offsets: list[list[tuple[int, int]]], lang: str
 ) -> tuple[csr_matrix, NDArray[np.float64], list[NDArray[np.float64]]]:
     """Vectors and decisions of blocks, and the decisions of their segments (a single segment is the block)."""
-    words = lexicon(lang)
     texts, owners = list(blocks), []
     for place, spans in enumerate(offsets):
         if len(spans) > 1:
             texts += segment_texts(blocks[place], spans)
             owners.append(place)
-    vectors = model.vectors([features(text, words) for text in texts])
-    decisions = np.asarray(vectors @ model.claim_weights, dtype=np.float64) + model.claim_bias
+    vectors, decisions = _linear(model, texts, lang)
     parts = [decisions[place : place + 1] for place in range(len(blocks))]
     row = len(blocks)
     for place in owners:
         parts[place] = decisions[row : row + len(offsets[place])]
         row += len(offsets[place])
     return vectors[: len(blocks)], decisions[: len(blocks)], parts
+
+
+def decide(model: Model, texts: Sequence[Text], lang: str) -> NDArray[np.float64]:
+    """The raw decisions of texts (n x L): above 0 is a yes."""
+    return _linear(model, texts, lang)[1]
+
+
+def _linear(model: Model, texts: Sequence[Text], lang: str) -> tuple[csr_matrix, NDArray[np.float64]]:
+    known = lexicon(lang)
+    vectors = model.vectors([features(text, known) for text in texts])
+    return vectors, np.asarray(vectors @ model.claim_weights, dtype=np.float64) + model.claim_bias
 
 
 def calibrate(

@@ -23,6 +23,12 @@ _BREAK = re.compile(
     r"|\s*(?=[✅✔☑✓❌⭐★🔹🔸👉]️?)"
     r"|\s{2,}"
 )
+# A clause ends at a comma or before a word that joins two, in the six languages; it has at least three words.
+_JOINT = re.compile(
+    r"(?<=[,;:])\s+|\s+(?=(?:and|but|so|while|et|mais|donc|car|afin|und|aber|damit|y|pero|para|e|ed|ma|mas|perché)\s)",
+    re.IGNORECASE,
+)
+_CLAUSE_WORDS = 3
 _HAS_WORD = re.compile(r"\w")
 
 
@@ -63,6 +69,17 @@ def segments(text: str) -> list[tuple[int, int]]:
     found.append((start, len(text)))
     trimmed = (_trim(text, *span) for span in found)
     return [(start, end) for start, end in trimmed if _HAS_WORD.search(text, start, end)]
+
+
+def clauses(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Offsets of the clauses of a segment: all of it, in pieces of at least three words."""
+    cuts = [start]
+    for mark in _JOINT.finditer(text, start, end):
+        before, after = text[cuts[-1] : mark.start()], text[mark.end() : end]
+        if min(len(before.split()), len(after.split())) >= _CLAUSE_WORDS:
+            cuts += [mark.start(), mark.end()]
+    cuts.append(end)
+    return list(zip(cuts[::2], cuts[1::2], strict=True))
 
 
 def _trim(text: str, start: int, end: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ REASONS = frozenset({"asked", "denied", "quoted", "conditioned", "reported", "ot
 
 @dataclass(frozen=True)
 class Withdrawal:
-    """One rule. `pattern` is searched in the folded text of the quoted segment (or of the whole block)."""
+    """One rule. `pattern` is searched in the folded text of the quoted sentence (or of the whole block)."""
 
     id: str
     reason: str
@@ -28,9 +28,9 @@ class Withdrawal:
     withdrawn: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
-    def withdraws(self, label: str, quote: str, block: str) -> bool:
-        """Whether a claim with this label and quote (in this block) is not asserted."""
-        return label in self.labels and bool(self.pattern.search(fold(block if self.whole_block else quote)))
+    def withdraws(self, label: str, sentence: str, block: str) -> bool:
+        """Whether a claim with this label, made in this sentence of this block, is not asserted."""
+        return label in self.labels and bool(self.pattern.search(fold(block if self.whole_block else sentence)))
 
 
 @cache

@@ -12,7 +12,7 @@ from classifier.labels import labels
 from classifier.lexicon import lexicon
 from classifier.model import load_model
 from classifier.pipeline import PageInput, judge_pages
-from classifier.text import clean, fold, segments, words
+from classifier.text import clauses, clean, fold, segments, words
 
 
 def test_one_segment_is_quoted() -> None:
@@ -25,8 +25,8 @@ def test_one_segment_is_quoted() -> None:
 
 def test_thresholds_can_be_set() -> None:
     with pytest.raises(ClassifierError, match="cheap"):
-        Claims("en", "claims", load_model(small_model()), {"cheap": 0.5}, 0.9)
-    strict = Claims("en", "claims", load_model(small_model()), {"real": 0.99}, 0.9)
+        Claims("en", "claims", load_model(small_model()), {"cheap": 0.5}, share_of_best=0.9, voice_power=3)
+    strict = Claims("en", "claims", load_model(small_model()), {"real": 0.99}, share_of_best=0.9, voice_power=3)
     assert strict.thresholds[labels().index("real")] == 0.99
 
 
@@ -85,3 +85,26 @@ def test_a_denial_is_marked() -> None:
     marks = features(Text("No refill, not instant"), lexicon("en")).marks
     assert {"denied GUARANTEE", "denied INSTANT"} <= set(marks)
     assert "denied REAL" not in features(Text("Not now. Real people"), lexicon("en")).marks
+
+
+def test_the_quote_is_the_clause_that_says_it() -> None:
+    text = "Buy Instagram followers from real people, choose one of five packages, and pay by card or transfer."
+    page = PageInput([Text("Buy Instagram followers"), Text(text), Text("Buy 500 likes, 4 $")], "en")
+    for _, doc in judge_pages([page], small_model()):
+        quotes = [span.text for span in doc.spans["claims"] if span.label_ == "real"]
+        assert quotes == ["Buy Instagram followers from real people,"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("Real fans, fast", ["Real fans, fast"]),
+        ("Real fans from here, delivered in an hour", ["Real fans from here,", "delivered in an hour"]),
+        (
+            "Des fans bien réels et une livraison en dix minutes",
+            ["Des fans bien réels", "et une livraison en dix minutes"],
+        ),
+    ],
+)
+def test_clauses(text: str, parts: list[str]) -> None:
+    assert [text[start:end] for start, end in clauses(text, 0, len(text))] == parts

@@ -21,15 +21,26 @@ class Asserted(Pipe):
         attrs = zip(claims.attrs["scores"], claims.attrs["rules"], claims.attrs["blocks"], strict=True)
         kept: list[_Row] = []
         withdrawn: list[_Row] = []
+        blocks = list(doc.spans["blocks"])
         for claim, (score, made_by, place) in zip(claims, attrs, strict=True):
-            rule = self._withdrawal(claim.label_, claim.text, doc._.blocks[place].text)
+            # a clause is denied or asked by the sentence around it
+            shift = blocks[place].start_char
+            sentence = _around(doc._.scores.segments[place], claim.start_char - shift, claim.end_char - shift)
+            text = doc._.blocks[place].text
+            rule = self._withdrawal(claim.label_, text[slice(*sentence)], text)
             (withdrawn if rule else kept).append((claim, score, rule or made_by, place))
         doc.spans["claims"] = _group(doc, "claims", kept)
         doc.spans["withdrawn"] = _group(doc, "withdrawn", withdrawn)
         return doc
 
-    def _withdrawal(self, label: str, quote: str, block: str) -> str | None:
-        return next((rule.id for rule in self.rules if rule.withdraws(label, quote, block)), None)
+    def _withdrawal(self, label: str, sentence: str, block: str) -> str | None:
+        return next((rule.id for rule in self.rules if rule.withdraws(label, sentence, block)), None)
+
+
+def _around(segments: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """From the first to the last of the segments that the stretch touches."""
+    touched = [span for span in segments if span[0] < end and start < span[1]]
+    return touched[0][0], touched[-1][1]
 
 
 def _group(doc: Doc, name: str, rows: list[_Row]) -> SpanGroup:

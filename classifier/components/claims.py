@@ -3,23 +3,35 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from spacy.language import Language
 from spacy.pipeline import Pipe
 from spacy.tokens import Doc, Span, SpanGroup
 
 from classifier import ClassifierError
+from classifier.features import Text
 from classifier.model import Model, load_model
-from classifier.scores import sigmoid
+from classifier.scores import decide, sigmoid
+from classifier.text import clauses
 
 
 class Claims(Pipe):
     """Sets doc.spans["claims"], one span a label and block, with attrs "scores", "rules" and "blocks" in its order."""
 
-    def __init__(self, lang: str, name: str, model: Model, thresholds: dict[str, float], share_of_best: float) -> None:
+    def __init__(
+        self,
+        lang: str,
+        name: str,
+        model: Model,
+        thresholds: dict[str, float],
+        share_of_best: float,
+        voice_power: float,
+    ) -> None:
         self.lang = lang
         self.name = name
         self.model = model
         self.share_of_best = share_of_best
+        self.voice_power = voice_power
         if unknown := set(thresholds) - set(model.labels):
             raise ClassifierError(f"config.cfg: thresholds for unknown labels: {', '.join(sorted(unknown))}")
         chosen = zip(model.labels, model.thresholds, strict=True)
@@ -32,25 +44,47 @@ class Claims(Pipe):
         if doc._.voice != "promotion" or self.lang not in self.model.languages:
             return doc
         blocks = list(doc.spans["blocks"])
-        claims, scores, places = [], [], []
-        for place, label in np.argwhere(doc._.scores.probabilities >= self.thresholds):
-            if not doc._.scores.segments[place]:
-                continue  # no word in it
-            start, end = self._quote(doc, place, label)
+        # the less sure it is that a seller speaks, the more the text itself must say
+        heard = doc._.voice_score**self.voice_power
+        asserted = doc._.scores.probabilities * heard >= self.thresholds
+        # a block without a word has no segment
+        chosen = [(int(p), int(label)) for p, label in np.argwhere(asserted) if doc._.scores.segments[p]]
+        quotes = self._quotes(doc, chosen)
+        claims, scores = [], []
+        for (place, label), (start, end) in zip(chosen, quotes, strict=True):
             shift = blocks[place].start_char
-            name = self.model.labels[label]
-            claims.append(_span(doc, shift + start, shift + end, name))
+            claims.append(_span(doc, shift + start, shift + end, self.model.labels[label]))
             scores.append(float(doc._.scores.probabilities[place, label]))
-            places.append(int(place))
+        places = [place for place, _ in chosen]
         doc.spans["claims"] = SpanGroup(
             doc, name="claims", spans=claims, attrs={"scores": scores, "rules": [None] * len(claims), "blocks": places}
         )
         return doc
 
-    def _quote(self, doc: Doc, place: int, label: int) -> tuple[int, int]:
-        """Offsets in the block: its strongest segment and the neighbours that say it almost as strongly."""
-        spans = doc._.scores.segments[place]
-        chances = sigmoid(doc._.scores.segment_decisions[place][:, label])
+    def _quotes(self, doc: Doc, chosen: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Offsets in the block of each (block, label): the strongest segments, then the strongest clauses in them."""
+        segments = doc._.scores.segments
+        found = [self._strongest(segments[p], doc._.scores.segment_decisions[p][:, label]) for p, label in chosen]
+        parts = [clauses(doc._.blocks[p].text, *span) for (p, _), span in zip(chosen, found, strict=True)]
+        texts = [
+            Text(doc._.blocks[place].text[start:end], doc._.blocks[place].kind)
+            for (place, _), spans in zip(chosen, parts, strict=True)
+            if len(spans) > 1
+            for start, end in spans
+        ]
+        decisions = decide(self.model, texts, self.lang)
+        row = 0
+        for number, ((_, label), spans) in enumerate(zip(chosen, parts, strict=True)):
+            if len(spans) > 1:
+                own = decisions[row : row + len(spans), label]
+                row += len(spans)
+                if own.max() > 0:  # else only the whole carries it
+                    found[number] = self._strongest(spans, own)
+        return found
+
+    def _strongest(self, spans: list[tuple[int, int]], decisions: NDArray[np.float64]) -> tuple[int, int]:
+        """The strongest of neighbouring spans, and those after it that say it almost as strongly."""
+        chances = sigmoid(decisions)
         first = last = int(np.argmax(chances))
         while last + 1 < len(spans) and chances[last + 1] >= self.share_of_best * chances.max():
             last += 1
@@ -68,10 +102,16 @@ def _span(doc: Doc, start: int, end: int, label: str) -> Span:
     "fantomes_claims",
     requires=["doc._.voice", "doc._.scores"],
     assigns=["doc.spans"],
-    default_config={"thresholds": {}, "share_of_best": 0.9},
+    default_config={"thresholds": {}, "share_of_best": 0.9, "voice_power": 3},
 )
 def make_claims(
-    nlp: Language, name: str, lang: str, model: str, thresholds: dict[str, float], share_of_best: float
+    nlp: Language,
+    name: str,
+    lang: str,
+    model: str,
+    thresholds: dict[str, float],
+    share_of_best: float,
+    voice_power: float,
 ) -> Claims:
-    """`lang`: of the pages; `model`: folder of the trained model; `thresholds`: see config.cfg."""
-    return Claims(lang, name, load_model(Path(model)), thresholds, share_of_best)
+    """`lang`: of the pages; `model`: folder of the trained model; the numbers: see config.cfg."""
+    return Claims(lang, name, load_model(Path(model)), thresholds, share_of_best, voice_power)
