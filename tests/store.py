@@ -82,7 +82,7 @@ class StoreBuilder:
             block = {"page_id": page_id, "position": position, "kind": kind, "text": text}
             block_id = self.db.table("blocks").insert(block).last_pk
             for label, tag in (tags[0] if tags else {}).items():
-                quote, score = tag if isinstance(tag, tuple) else (tag, 0.95)
+                quote, score = tag if isinstance(tag, tuple) else (tag, 0.995)
                 self._claim(page_id, block_id, text, label, quote, score)
         return page_id
 
@@ -187,7 +187,7 @@ def fill(folder: Path) -> StoreBuilder:
         [
             ("heading", "Real followers, instant delivery", {"real": "Real followers", "instant": "instant delivery"}),
             ("text", "30-day refill guarantee on every TikTok order.", {"guarantee": "30-day refill guarantee"}),
-            ("text", HOSTILE, {"real": ("100% real fans", 0.93)}),
+            ("text", HOSTILE, {"real": ("100% real fans", 0.99)}),
             (
                 "text",
                 "Become the name that everyone on YouTube trusts; sales follow.",

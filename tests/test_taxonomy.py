@@ -122,8 +122,8 @@ def test_the_policy_gives_a_score_to_each_label():
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("free: 0.90", "fre: 0.90", "fre"),
-        ("free: 0.90", "free: 90", "free"),
+        ("free: 0.95", "fre: 0.95", "fre"),
+        ("free: 0.95", "free: 95", "free"),
         ("voice_score: 0.60", "voice: 1", "voice"),
     ],
 )
@@ -139,7 +139,7 @@ def test_the_edge_of_a_rule_is_inside():
     policy = load_policy(TWELVE)
     rule = policy.rules[0]
     edge = (rule.voice_score, "real", rule.scores["real"])
-    assert policy.lets_through("pending", "promotion", *edge) == ("machine: promotion ≥ 0.60, real ≥ 0.90", "machine")
+    assert policy.lets_through("pending", "promotion", *edge) == ("machine: promotion ≥ 0.60, real ≥ 0.98", "machine")
     assert policy.lets_through("pending", "promotion", edge[0], "real", edge[2] - 0.001) is None
     assert policy.lets_through("pending", "promotion", edge[0] - 0.001, "real", 1.0) is None
     for voice in ("criticism", "neutral", None):
