@@ -54,7 +54,7 @@ def test_nobody_is_accused_who_promised_nothing(job: Path) -> None:
     assert not urls & blameless
 
 
-MISSED = {"clapomat.test", "vip-crowd-tonight.test"}
+MISSED = {"clapomat.test", "goosegrooves.example", "vip-crowd-tonight.test"}
 """Sellers whose tone the model does not know for sure (23 November 2026): doubt makes no vendor. May only shrink."""
 
 
