@@ -22,7 +22,7 @@ from classifier.text import words
 Baseline = Callable[[Sequence[Page], Sequence[Page]], NDArray[np.float64]]
 """(pages to learn from, pages to judge) -> probabilities, a row a block, a column a label"""
 
-EPOCHS = 3  # of textcat; it gains little from the third on, and each takes a minute a fold
+EPOCHS = 2  # of textcat; it gains little after the second, and each takes more than a minute a fold
 
 
 def keywords(known: Sequence[Page], pages: Sequence[Page]) -> NDArray[np.float64]:
