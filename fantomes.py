@@ -40,6 +40,10 @@ def told() -> Iterator[None]:
         yield
     except tuple(_room_errors()) as error:
         raise click.ClickException(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name not in ("floret", "matplotlib"):
+            raise
+        raise click.ClickException(f"{error.name} is not installed: `make .venv/dev` brings it") from error
 
 
 def _room_errors() -> list[type[Exception]]:
