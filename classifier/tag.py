@@ -12,7 +12,7 @@ from spacy.tokens import Doc
 from classifier.corpus import KINDS
 from classifier.features import Text
 from classifier.language import warm_up
-from classifier.model import load_model
+from classifier.model import Model, load_model
 from classifier.pipeline import PageInput, judge_pages
 
 Row = dict[str, Any]
@@ -22,9 +22,10 @@ def tag_lines(lines: Iterable[str | bytes], model_dir: Path) -> Iterator[Row]:
     """One result a line, in order; consecutive lines of one `page` are judged together.
 
     In: {"id", "page", "text", "context"?, "lang"?, "kind"?}. Out: {"id", "lang", "voice", "voice_score", "claims",
-    "scores"}, or {"id"?, "error"} for a line that cannot be read. Raises ClassifierError if there is no model.
+    "scores"}, "supported": false where claims are not judged in that language; {"id"?, "error"} for a line that cannot
+    be read. Raises ClassifierError if there is no model.
     """
-    names = load_model(model_dir).labels
+    model = load_model(model_dir)
     warm_up()
     waiting: deque[tuple[list[Row], list[list[Row]]]] = deque()  # pages on their way: all rows, and rows by language
 
@@ -39,7 +40,7 @@ def tag_lines(lines: Iterable[str | bytes], model_dir: Path) -> Iterator[Row]:
     for lang, doc in judge_pages(inputs(), model_dir):
         yield from _errors(waiting)
         rows, parts = waiting[0]
-        done |= zip(map(id, parts.pop(0)), _results(lang, doc, names), strict=True)
+        done |= zip(map(id, parts.pop(0)), _results(lang, doc, model), strict=True)
         if not parts:
             yield from ({"id": row["id"], **done[id(row)]} if "error" not in row else _error(row) for row in rows)
             waiting.popleft()
@@ -103,7 +104,7 @@ def _input(rows: list[Row], page: list[Row]) -> PageInput:
     return PageInput(blocks, lang, tuple(Text(text) for text in heard))
 
 
-def _results(lang: str, doc: Doc, names: list[str]) -> Iterator[Row]:
+def _results(lang: str, doc: Doc, model: Model) -> Iterator[Row]:
     claims: dict[int, list[Row]] = defaultdict(list)
     group = doc.spans["claims"]
     blocks = list(doc.spans["blocks"])
@@ -117,5 +118,7 @@ def _results(lang: str, doc: Doc, names: list[str]) -> Iterator[Row]:
             "voice": doc._.voice,
             "voice_score": round(doc._.voice_score, 4),
             "claims": claims[place],
-            "scores": dict(zip(names, chances, strict=True)),
+            "scores": dict(zip(model.labels, chances, strict=True)),
+            # claims are judged in the languages of the corpus only; elsewhere none is not a finding
+            **({} if lang in model.languages else {"supported": False}),
         }

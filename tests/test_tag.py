@@ -80,6 +80,9 @@ def test_an_unknown_language_has_a_voice_but_no_claims() -> None:
     [row] = tag(lines("j", ["フォロワーを購入する instant real followers"], lang="ja"))
     assert row["voice"] in ("promotion", "criticism", "neutral")
     assert row["claims"] == []
+    assert row["supported"] is False
+    [row] = tag(lines("e", ["Buy 500 followers"], lang="en"))
+    assert "supported" not in row
 
 
 @pytest.mark.parametrize(
