@@ -277,8 +277,8 @@ def evaluate(
     beside = BASELINES if baselines else {}
     results = {}
     with told():
-        pages = load_corpus(corpus)
         by_folds = docs is not None or not files
+        pages = load_corpus(corpus) if by_folds or beside else []
         steps = (by_folds * SETTINGS["folds"] + len(files)) * (1 + len(beside))
         with bar("Measuring", quiet or as_json, steps) as progress:
             if by_folds:

@@ -85,8 +85,9 @@ _EVALUATION = """<!-- made by `make evaluate`; do not edit -->
 
 Model `{model}`. All systems learned from the same pages and were tested on pages they had not seen; pages that share
 near-duplicate text are never split between the two. *Keywords* tags a label where one of its plain words stands
-(data/patterns); *fastText* is the supervised mode of floret; *spaCy textcat* is `textcat_multilabel` as it comes. They
-are given every block without its page's voice. Ours is the whole pipeline: voice, claims, withdrawals.
+(data/patterns); *fastText* is the supervised mode of floret; *spaCy textcat* is `textcat_multilabel`, two epochs for
+time: more would help it. They are given every block without its page's voice. Ours is the whole pipeline: voice,
+claims, withdrawals.
 
 {sections}"""
 
