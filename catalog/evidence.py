@@ -39,7 +39,7 @@ def check_member(member: bytes, url: str, sha256: str) -> None:
     """
     try:
         record = next(iter(ArchiveIterator(io.BytesIO(member))), None)
-        if record is None or record.rec_type not in ("response", "resource"):
+        if record is None or record.rec_type not in ("response", "resource", "conversion"):
             raise CatalogError("the bytes are no WARC response")
         found = hashlib.sha256(_payload(record)).hexdigest()
         address = record.rec_headers.get_header("WARC-Target-URI") or ""

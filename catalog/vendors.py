@@ -25,6 +25,7 @@ LATEST_PAGES = """
 """
 """The latest capture of each address: what the catalogue speaks of."""
 
+SPOKEN_FOR = ("release", "ad", "app")  # kinds of page that stand on somebody else's domain
 _FRONT_PAGE = re.compile(r"/?(index\.\w+)?")
 
 
@@ -55,7 +56,7 @@ def assign_vendors(db: Database, progress: Callable[[int], None] = lambda n: Non
         pages = list(db.query(LATEST_PAGES))
         for page in pages:
             domain = domain_of(page["url"])
-            if domain in wires or page["source_kind"] == "feed":
+            if domain in wires or page["kind"] in SPOKEN_FOR:
                 releases.add(page["id"])
                 domain = _subject(db, page["id"], known, wires)
             elif domain is not None and domain not in known.platforms:
@@ -108,9 +109,11 @@ def _bare(text: str) -> str:
 
 
 def _wires(db: Database, known: KnownDomains) -> set[str]:
-    """Domains that carry other firms' releases: the known ones, and those on which a feed's releases were captured
+    """Domains that carry other firms' releases: the known ones, and those on which releases were captured
     (then a page of that domain which came by another way, such as a WARC, is a release too)."""
-    rows = db.query("SELECT DISTINCT pages.url FROM pages JOIN sources ON sources.id = source_id WHERE kind = 'feed'")
+    rows = db.query(
+        "SELECT DISTINCT pages.url FROM pages JOIN sources ON sources.id = source_id WHERE sources.kind = 'feed'"
+    )
     found = {domain_of(row["url"]) for row in rows}
     return {domain for domain in found if domain is not None} | known.wires
 

@@ -55,14 +55,19 @@ class Archive:
         as given, nothing is escaped.
         """
         extra = {"WARC-IP-Address": ip_address} if ip_address else {}
-        record, record_id = self._write(url, "response", date, head, payload, extra)
+        record = self._write(url, "response", date, head, payload, extra)
         if request is not None:
-            self._write(url, "request", date, request, b"", {"WARC-Concurrent-To": record_id})
+            self._write(url, "request", date, request, b"", {"WARC-Concurrent-To": record.id})
         return record
 
     def resource(self, url: str, date: str, content_type: str, payload: bytes) -> Record:
         """Archive a saved file, for which no HTTP headers are known."""
-        return self._write(url, "resource", date, None, payload, {"Content-Type": content_type})[0]
+        return self._write(url, "resource", date, None, payload, {"Content-Type": content_type})
+
+    def conversion(self, url: str, date: str, content_type: str, payload: bytes, of: Record) -> Record:
+        """Archive something taken out of, or made from, the record `of`: an ad of a list, a page after its scripts."""
+        extra = {"Content-Type": content_type, "WARC-Refers-To": of.id}
+        return self._write(url, "conversion", date, None, payload, extra)
 
     def keep(self, path: Path) -> str:
         """Copy a foreign WARC file into the archive, byte for byte, once. Returns its name there."""
@@ -92,7 +97,7 @@ class Archive:
 
     def _write(
         self, url: str, kind: str, date: str, head: bytes | None, payload: bytes, extra: dict[str, str]
-    ) -> tuple[Record, str]:
+    ) -> Record:
         sha = hashlib.sha256(payload)
         http = _AsSent(head) if head is not None else None
         digest = "sha256:" + base64.b32encode(sha.digest()).decode()
@@ -113,9 +118,8 @@ class Archive:
             end = file.tell()
         except OSError as error:
             raise ArchiveError(f"{self.folder / self._name}: cannot be written: {error}") from error
-        return Record(self._name, offset, end - offset, sha.hexdigest()), record.rec_headers.get_header(
-            "WARC-Record-ID"
-        )
+        record_id = record.rec_headers.get_header("WARC-Record-ID")
+        return Record(self._name, offset, end - offset, sha.hexdigest(), record_id)
 
     def _open(self) -> BinaryIO:
         if self._file is not None and self._file.tell() > MAX_FILE:

@@ -33,6 +33,7 @@ class Record:
     offset: int
     length: int
     sha256: str  # hex, of the payload as archived
+    id: str = ""  # WARC-Record-ID, for records that refer to this one
 
 
 @dataclass(slots=True)
@@ -49,6 +50,56 @@ class Capture:
 
 
 @dataclass(slots=True)
+class Release:
+    """What a press release says of itself; see the table `releases`."""
+
+    wire: str
+    headline: str | None
+    issuer: str | None
+    place: str | None
+    dated: str | None
+    about: str | None
+    contact: str | None
+    body: str
+    signature: bytes
+
+
+@dataclass(slots=True)
+class Ad:
+    """What an ad library says of an ad; see the table `ads`."""
+
+    library: str
+    ad: str
+    advertiser: str | None = None
+    advertiser_id: str | None = None
+    payer: str | None = None
+    started: str | None = None
+    stopped: str | None = None
+    landing: str | None = None
+    countries: list[str] = field(default_factory=list)
+    platforms: list[str] = field(default_factory=list)
+    reach: str | None = None
+    spend: str | None = None
+
+
+@dataclass(slots=True)
+class Offer:
+    """Something for sale, as its page words it; see the table `offers`. `key` is the same for one offer over time."""
+
+    key: str
+    name: str
+    category: str | None = None
+    service: str | None = None
+    price: str | None = None
+    per: int | None = None
+    currency: str | None = None
+    least: int | None = None
+    most: int | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+
+
+@dataclass(slots=True)
 class Page:
     """What a capture shows, ready to be stored."""
 
@@ -59,6 +110,10 @@ class Page:
     links: list[tuple[str, str]] = field(default_factory=list)  # absolute http(s) addresses, anchor text
     published_at: str | None = None
     text_sha256: str = ""
+    kind: str = "page"  # or release, ad, panel, app
+    release: Release | None = None
+    ad: Ad | None = None
+    offers: list[Offer] = field(default_factory=list)
 
 
 def read_page(capture: Capture) -> Page:
@@ -81,7 +136,7 @@ def read_page(capture: Capture) -> Page:
         shown.blocks,
         links=[(url, text) for url, text in shown.links if urlsplit(url).scheme in ("http", "https")],
         published_at=capture.published_at or shown.published_at,
-        text_sha256=_digest(shown.blocks),
+        text_sha256=digest(shown.blocks),
     )
 
 
@@ -120,7 +175,7 @@ def _is_binary(body: bytes) -> bool:
     return head.startswith((b"%PDF-", b"PK\x03\x04", b"\x1f\x8b")) or control > len(head) * 0.05
 
 
-def _digest(blocks: list[Block]) -> str:
+def digest(blocks: list[Block]) -> str:
     """SHA-256 over kinds and texts in order: equal digests show the reader the same words."""
     sha = hashlib.sha256()
     for block in blocks:

@@ -28,7 +28,8 @@ class StorePipeline:
         try:
             with write(self.db):
                 frontier.add(self.db, lease.run, visit.links, lease.depth + 1, visit.source.max_pages)
-                if visit.page and not save_page(self.db, visit.source.id, visit.page):
+                new = [save_page(self.db, visit.source.id, page) for page in visit.pages]
+                if visit.outcome == "stored" and not any(new):
                     visit.outcome = "unchanged"
                 if visit.final_url and (final := clean(visit.final_url)) != lease.url:
                     frontier.add(self.db, lease.run, [Link(final)], lease.depth)  # no need to fetch it again

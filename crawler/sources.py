@@ -1,6 +1,6 @@
 """Sources: what to crawl, one YAML file each in data/sources/. The one loader, and a strict one."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,7 +9,8 @@ import yaml
 from crawler.frontier import clean
 from data.domains import registrable_domain
 
-KINDS = ("site", "feed", "ads")
+KINDS = ("site", "feed", "ads", "adlibrary", "panel")
+FLOORS = ("pages", "blocks", "offers", "links")  # what a run can be asked to have brought at least
 MIN_DELAY = 0.5  # seconds between two requests to a host that is not our own sample web
 
 
@@ -22,9 +23,9 @@ class Source:
     """A list of addresses of one kind and how far to go from them."""
 
     id: str
-    kind: (
-        str  # site: pages of the same registered domain are followed; feed: RSS, Atom, sitemaps; ads: these pages alone
-    )
+    kind: str
+    """site: pages of the same registered domain are followed; feed: RSS, Atom, sitemaps and the releases they announce;
+    ads: these landing pages alone; adlibrary: Meta's Ad Library; panel: price tables of a panel, its pages alone."""
     title: str
     contact: str  # who keeps this file
     start: tuple[str, ...]
@@ -32,6 +33,10 @@ class Source:
     max_depth: int = 3  # clicks from a start address
     max_pages: int = 500
     loopback: bool = False  # served by the bundled sample web; the hosts of `start` are never looked up
+    render: bool = False  # run the pages' scripts in a browser (the extra `render`)
+    discover: bool = False  # also visit unknown domains that promotion links to, the likeliest first
+    floors: dict[str, int] = field(default_factory=dict)  # least numbers of a good run: pages, blocks ...
+    runbook: str = ""  # what to do when it fails
 
 
 def load_sources(folder: Path, wanted: tuple[str, ...] = ()) -> list[Source]:
@@ -82,11 +87,17 @@ def load_source(path: Path) -> Source:
         value = values.get(key, least)
         if isinstance(value, bool) or not isinstance(value, int | kind) or not least <= value <= most:
             raise SourceError(f"{path}: {key} {value!r} must be a number from {least} to {most}")
-    for key in ("title", "contact"):
-        if not isinstance(values[key], str):
+    for key in ("title", "contact", "runbook"):
+        if not isinstance(values.get(key, ""), str):
             raise SourceError(f"{path}: {key} {values[key]!r} must be text")
-    if not isinstance(loopback, bool):
-        raise SourceError(f"{path}: loopback {loopback!r} must be true or false")
+    for key in ("loopback", "render", "discover"):
+        if not isinstance(values.get(key, False), bool):
+            raise SourceError(f"{path}: {key} {values[key]!r} must be true or false")
+    floors = values.get("floors", {})
+    if not isinstance(floors, dict) or not all(
+        key in FLOORS and type(value) is int and value >= 0 for key, value in floors.items()
+    ):
+        raise SourceError(f"{path}: floors {floors!r} must give whole numbers for some of {', '.join(FLOORS)}")
     if not isinstance(values["start"], list):
         raise SourceError(f"{path}: start must be a list of addresses")
     for url in values["start"]:

@@ -1,5 +1,7 @@
 """Writes pages into the working store: one transaction a page, so that a kill leaves whole pages only."""
 
+import json
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from sqlite_utils import Database
@@ -32,13 +34,13 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         return False
     cursor = db.execute(
         "INSERT INTO pages (url, source_id, fetched_at, last_seen_at, status, sha256, text_sha256, warc, warc_offset,"
-        " warc_length, charset, title, published_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " warc_length, charset, title, published_at, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (url, fetched_at, sha256) DO NOTHING",
         [
             *(capture.url, source_id, capture.fetched_at, capture.fetched_at, capture.status),
             *(capture.record.sha256, page.text_sha256),
             *(capture.record.warc, capture.record.offset, capture.record.length),
-            *(page.charset, page.title, page.published_at),
+            *(page.charset, page.title, page.published_at, page.kind),
         ],
     )
     if cursor.rowcount == 0:
@@ -48,6 +50,7 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         "INSERT INTO blocks (page_id, position, kind, text) VALUES (?, ?, ?, ?)",
         [(page_id, position, block.kind, block.text) for position, block in enumerate(page.blocks)],
     )
+    _save_details(db, int(page_id or 0), page)
     host = urlsplit(capture.url).hostname
     outside = {url: text for url, text in reversed(page.links) if urlsplit(url).hostname not in (host, None)}
     db.conn.executemany(
@@ -55,3 +58,16 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         [(page_id, url, urlsplit(url).hostname, text) for url, text in outside.items()],
     )
     return True
+
+
+def _save_details(db: Database, page_id: int, page: Page) -> None:
+    """What only some kinds of page have."""
+    if page.release:
+        db.table("releases").insert({"page_id": page_id, **asdict(page.release)})
+    if page.ad:
+        lists = {name: json.dumps(getattr(page.ad, name), ensure_ascii=False) for name in ("countries", "platforms")}
+        db.table("ads").insert({"page_id": page_id, **asdict(page.ad), **lists})
+    if page.offers:
+        db.table("offers").insert_all(
+            {"page_id": page_id, "position": position, **asdict(offer)} for position, offer in enumerate(page.offers)
+        )

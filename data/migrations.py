@@ -154,3 +154,118 @@ def explanation(db: Database) -> None:
     """Why a claim was tagged, as JSON: [[word, weight], ...] and [[id, text], ...] of the nearest labelled examples."""
     db.execute("ALTER TABLE claims ADD COLUMN words TEXT NOT NULL DEFAULT '[]'")
     db.execute("ALTER TABLE claims ADD COLUMN examples TEXT NOT NULL DEFAULT '[]'")
+
+
+@migrations(name="007_addresses")
+def addresses(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE addresses (  -- what became of an address over all runs; a page's row says what it showed
+            url TEXT PRIMARY KEY,
+            first_seen_at TEXT, last_seen_at TEXT,  -- with a page there; null = never
+            last_checked_at TEXT NOT NULL,
+            gone_since TEXT,  -- when a page that was there was first found missing; null = there, or never was
+            outcome TEXT NOT NULL,  -- of the last check
+            sha256 TEXT, captured_at TEXT,  -- the payload archived last, and when: what an unchanged answer refers to
+            etag TEXT, modified TEXT  -- for the next conditional request
+        ) STRICT, WITHOUT ROWID"""
+    )
+    db.execute(
+        """
+        INSERT INTO addresses (url, first_seen_at, last_seen_at, last_checked_at, outcome)
+        SELECT url, min(fetched_at), max(last_seen_at), max(last_seen_at), 'stored' FROM pages GROUP BY url"""
+    )
+    db.execute(
+        "ALTER TABLE pages ADD COLUMN kind TEXT NOT NULL DEFAULT 'page'"
+        " CHECK (kind IN ('page', 'release', 'ad', 'panel', 'app'))"
+    )
+    db.execute(
+        "UPDATE pages SET kind = 'release' WHERE source_id IN (SELECT id FROM sources WHERE sources.kind = 'feed')"
+    )
+
+
+@migrations(name="008_hosts")
+def hosts(db: Database) -> None:
+    """The frontier for several processes and many addresses: one polite rate a host, no counting of rows."""
+    db.execute(
+        """
+        CREATE TABLE hosts (
+            host TEXT PRIMARY KEY, next_at REAL NOT NULL DEFAULT 0,  -- Unix time of the next request allowed
+            delay REAL NOT NULL DEFAULT 0  -- seconds that its robots.txt asks for
+        ) STRICT, WITHOUT ROWID"""
+    )
+    db.execute("CREATE TABLE crawlers (id TEXT PRIMARY KEY, seen_at REAL NOT NULL) STRICT, WITHOUT ROWID")
+    db.execute("ALTER TABLE frontier ADD COLUMN priority REAL NOT NULL DEFAULT 0")  # more is sooner
+    db.execute("ALTER TABLE frontier ADD COLUMN owner TEXT")  # the crawler that has leased it
+    db.execute("ALTER TABLE runs ADD COLUMN held INTEGER NOT NULL DEFAULT 0")  # addresses in all
+    db.execute("ALTER TABLE runs ADD COLUMN stats TEXT NOT NULL DEFAULT '{}'")  # Scrapy's, summed over processes
+    db.execute("UPDATE runs SET held = (SELECT count(*) FROM frontier WHERE run_id = runs.id)")
+    db.execute("DROP INDEX frontier_state")
+    db.execute(
+        "CREATE INDEX frontier_open ON frontier (run_id, host, priority DESC, depth, url) WHERE state = 'waiting'"
+    )
+    db.execute("CREATE INDEX frontier_leased ON frontier (host) WHERE state = 'leased'")
+
+
+@migrations(name="009_kinds_of_source")
+def kinds_of_source(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE releases (  -- a page that is a press release
+            page_id INTEGER PRIMARY KEY REFERENCES pages(id),
+            wire TEXT NOT NULL,  -- registrable domain that carries it
+            headline TEXT, issuer TEXT, place TEXT, dated TEXT,  -- of the date line; dated: ISO 8601 date
+            about TEXT, contact TEXT, body TEXT NOT NULL,
+            signature BLOB NOT NULL,  -- MinHash of the body
+            original_id INTEGER REFERENCES pages(id)  -- the earliest copy of the same text; null = this one
+        ) STRICT"""
+    )
+    db.execute(
+        """
+        CREATE TABLE ads (  -- a page that is an ad out of an ad library
+            page_id INTEGER PRIMARY KEY REFERENCES pages(id),
+            library TEXT NOT NULL, ad TEXT NOT NULL,  -- its id there
+            advertiser TEXT, advertiser_id TEXT, payer TEXT, started TEXT, stopped TEXT, landing TEXT,
+            countries TEXT NOT NULL DEFAULT '[]', platforms TEXT NOT NULL DEFAULT '[]',  -- JSON lists
+            reach TEXT, spend TEXT  -- as the library words it
+        ) STRICT"""
+    )
+    db.execute(
+        """
+        CREATE TABLE offers (  -- one row an offer and capture; `key` is the same for one offer over time
+            id INTEGER PRIMARY KEY, page_id INTEGER NOT NULL REFERENCES pages(id), position INTEGER NOT NULL,
+            key TEXT NOT NULL, name TEXT NOT NULL, category TEXT, service TEXT,  -- the panel's id of it
+            price TEXT, per INTEGER, currency TEXT,  -- as seen; price for `per` pieces
+            least INTEGER, most INTEGER, refill INTEGER, cancel INTEGER,  -- null = not said
+            UNIQUE (page_id, position)
+        ) STRICT"""
+    )
+    db.execute(
+        """
+        CREATE TABLE candidates (  -- domains that promotion links to, which no source names yet
+            domain TEXT PRIMARY KEY, url TEXT NOT NULL, page_id INTEGER NOT NULL REFERENCES pages(id),
+            text TEXT NOT NULL, score REAL NOT NULL, found_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+@migrations(name="010_history")
+def history(db: Database) -> None:
+    """Since when, until when: of claims and offers, by exact words at one address; a look-alike is another one."""
+    for view, table, key in (
+        ("claim_history", "claims JOIN blocks ON blocks.id = block_id", "claims.label, claims.quote, blocks.text"),
+        ("offer_history", "offers", "offers.key"),
+    ):
+        columns = key.replace("blocks.text", "blocks.text AS block")
+        db.execute(
+            f"""
+            CREATE VIEW {view} AS
+            SELECT seen.*, addresses.last_checked_at, coalesce(
+                (SELECT min(fetched_at) FROM pages WHERE pages.url = seen.url AND fetched_at > seen.last_captured_at),
+                addresses.gone_since) AS gone_since
+            FROM (
+                SELECT pages.url, {columns}, min(fetched_at) AS first_seen_at, max(pages.last_seen_at) AS last_seen_at,
+                    max(fetched_at) AS last_captured_at
+                FROM {table} JOIN pages ON pages.id = {table.split()[0]}.page_id GROUP BY pages.url, {key}
+            ) AS seen JOIN addresses ON addresses.url = seen.url"""
+        )

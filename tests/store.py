@@ -74,6 +74,7 @@ class StoreBuilder:
             "voice": voice,
             "voice_score": voice_score,
             "model": "test-1",
+            "kind": "release" if source == "feed" else "page",
         }
         page_id = self.db.table("pages").insert(row).last_pk
         for url_ in links:

@@ -9,10 +9,22 @@ from urllib.parse import urljoin
 from lxml import etree
 from scrapy.utils.gz import gunzip
 
-from crawler.frontier import Link, clean
-from crawler.page import MAX_BODY
+from crawler.archive import Archive
+from crawler.found import Found
+from crawler.frontier import Lease, Link, clean
+from crawler.page import MAX_BODY, Capture, read_page
+from crawler.sources import Source
 
 MAX_ENTRIES = 50_000  # what a sitemap may hold (https://www.sitemaps.org/protocol.html)
+
+
+def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Found:
+    """The entries of a feed; or a release, which leads nowhere. Raises NotAPage."""
+    if (found := entries(capture.body, capture.url)) is not None:
+        return Found("feed" if found else "empty-feed", links=found)
+    page = read_page(capture)
+    page.kind = "release"
+    return Found(pages=[page])
 
 
 def entries(body: bytes, url: str) -> list[Link] | None:

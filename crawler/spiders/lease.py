@@ -19,8 +19,9 @@ from twisted.python.failure import Failure
 
 from crawler import frontier
 from crawler.archive import Archive
+from crawler.found import Found
 from crawler.frontier import Lease, Link
-from crawler.page import Capture, NotAPage, Page, read_page
+from crawler.page import Capture, NotAPage, Page
 from crawler.scope import outcome_of
 from crawler.sources import Source
 from crawler.spiders import feed, site
@@ -31,12 +32,12 @@ IDLE = 0.05  # seconds between looks into the frontier while all that is left is
 
 @dataclass(slots=True)
 class Visit:
-    """What became of a lease: a page or the reason why there is none, and the addresses it leads to."""
+    """What became of a lease: pages or the reason why there is none, and the addresses it leads to."""
 
     lease: Lease
     source: Source
     outcome: str
-    page: Page | None = None
+    pages: list[Page] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     final_url: str | None = None  # where redirects led
     failed: bool = False  # worth another look in the next run
@@ -49,10 +50,10 @@ class LeaseSpider(scrapy.Spider):
     """
 
     name = "fantomes"
-    follow: ClassVar[dict[str, Callable[[Page, int, Source], list[Link]]]] = {
-        "site": site.links,
-        "feed": lambda page, depth, source: [],
-        "ads": lambda page, depth, source: [],
+    readers: ClassVar[dict[str, Callable[[Capture, Lease, Source, Archive], Found]]] = {
+        "site": site.read,
+        "feed": feed.read,
+        "ads": site.read,  # of depth 0: nothing is followed
     }
 
     def __init__(
@@ -106,17 +107,14 @@ class LeaseSpider(scrapy.Spider):
         visit = Visit(lease, source, f"http-{response.status}", final_url=response.url)
         if response.status == 200:
             try:
-                if source.kind == "feed" and (entries := feed.entries(response.body, response.url)) is not None:
-                    visit.links, visit.outcome = entries, "feed" if entries else "empty-feed"
-                else:
-                    visit.page = read_page(self._capture(response, lease))
-                    visit.outcome = "stored"
-                    visit.links = self.follow[source.kind](visit.page, lease.depth, source)
+                found = self.readers[source.kind](self._capture(response, lease), lease, source, self.archive)
+                visit.outcome, visit.pages, visit.links = found.outcome, found.pages, found.links
+                visit.failed = found.failed
             except NotAPage as none:
                 visit.outcome = none.reason
                 self.logger.info("%s: %s", response.url, none)
             except Exception:  # a page that we cannot read must not hold its lease: it is counted, and archived
-                visit.page, visit.outcome, visit.failed = None, "unreadable", True
+                visit.outcome, visit.failed = "unreadable", True
                 self.logger.exception("%s: cannot be read", response.url)
         visit.failed = visit.failed or response.status >= 500 or response.status == 429
         yield visit

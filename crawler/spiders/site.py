@@ -3,8 +3,10 @@
 import re
 from urllib.parse import urlsplit
 
-from crawler.frontier import Link, clean
-from crawler.page import Page
+from crawler.archive import Archive
+from crawler.found import Found
+from crawler.frontier import Lease, Link, clean
+from crawler.page import Capture, Page, read_page
 from crawler.sources import Source
 from data.domains import registrable_domain
 
@@ -20,6 +22,12 @@ NOT_FOR_READERS = re.compile(
     re.I,
 )
 MAX_URL = 500  # characters; longer ones are made by machines
+
+
+def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Found:
+    """The page and where it leads. Raises NotAPage."""
+    page = read_page(capture)
+    return Found(pages=[page], links=links(page, lease.depth, source))
 
 
 def links(page: Page, depth: int, source: Source) -> list[Link]:
