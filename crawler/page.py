@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -47,6 +48,20 @@ class Capture:
     body: bytes
     record: Record
     published_at: str | None = None  # as the feed that led here gave it
+    checked_at: str = ""  # when the server repeated what `record` holds since fetched_at; empty = this is the record
+    etag: str | None = None  # what the server wants to be asked with next time
+    modified: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the answer, names in lower case
+
+    @property
+    def repeats(self) -> bool:
+        """Whether an earlier record holds the payload."""
+        return bool(self.checked_at)
+
+    @property
+    def seen_at(self) -> str:
+        """When the page was there: fetched_at, or later if the server repeated it."""
+        return self.checked_at or self.fetched_at
 
 
 @dataclass(slots=True)

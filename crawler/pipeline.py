@@ -6,42 +6,57 @@ from typing import Self, cast
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 
-from crawler import frontier
-from crawler.frontier import Link, clean
+from crawler.frontier import FrontierError, Settled, clean
 from crawler.spiders.lease import LeaseSpider, Visit
-from crawler.store import save_page
-from data.migrations import write
+from crawler.store import save_check, save_page
 
 
 class StorePipeline:
-    """Page, new addresses and the end of the lease go in together, or not at all."""
+    """Pages, new addresses and the end of the lease go in together, or not at all; counted in Scrapy's stats."""
 
-    def __init__(self, spider: LeaseSpider) -> None:
-        self.spider, self.db = spider, spider.db
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+        self.spider = cast(LeaseSpider, crawler.spider)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Self:
-        return cls(cast(LeaseSpider, crawler.spider))
+        return cls(crawler)
 
     def process_item(self, visit: Visit) -> Visit:
-        lease = visit.lease
+        spider, source = self.spider, visit.source
+        final_url = clean(visit.final_url) if visit.final_url else None
         try:
-            with write(self.db):
-                frontier.add(self.db, lease.run, visit.links, lease.depth + 1, visit.source.max_pages)
-                new = [save_page(self.db, visit.source.id, page) for page in visit.pages]
-                if visit.outcome == "stored" and not any(new):
-                    visit.outcome = "unchanged"
-                if visit.final_url and (final := clean(visit.final_url)) != lease.url:
-                    frontier.add(self.db, lease.run, [Link(final)], lease.depth)  # no need to fetch it again
-                    frontier.done(self.db, lease._replace(url=final), visit.outcome)
-                    visit.outcome = "redirected"
-                frontier.done(self.db, lease, visit.outcome, visit.failed)
-        except sqlite3.Error as error:  # disk full, store locked
-            self.spider.stop_because(f"the store cannot be written: {error}")
+            visit.outcome, visit.failed = spider.frontier.settle(
+                visit.lease, lambda: self._store(visit), visit.links, source.max_pages, final_url
+            )
+        except (sqlite3.Error, FrontierError) as error:  # disk full, store locked, Redis gone for good
+            spider.stop_because(error)
             raise DropItem(str(error)) from error
         except Exception:  # whatever a stranger's page can hold that a table cannot: the lease must not stay out
-            self.spider.logger.exception("%s: cannot be stored", lease.url)
-            with write(self.db):
-                frontier.done(self.db, lease, "unreadable", failed=True)
-        self.spider.progress(1)
+            spider.logger.exception("%s: cannot be stored", visit.lease.url)
+            visit.outcome, visit.failed, visit.pages = "unreadable", True, []
+            spider.frontier.settle(visit.lease, lambda: Settled("unreadable", True), [], source.max_pages)
+        self._count(visit)
+        spider.settled.set()
+        spider.progress(1)
         return visit
+
+    def _store(self, visit: Visit) -> Settled:
+        url = clean(visit.final_url) if visit.final_url else visit.lease.url
+        new = [save_page(self.spider.db, visit.source.id, page) for page in visit.pages]
+        outcome = "unchanged" if visit.outcome == "stored" and not any(new) else visit.outcome
+        if url not in {page.capture.url for page in visit.pages}:
+            save_check(self.spider.db, url, visit.at, outcome)
+        if url != visit.lease.url:
+            save_check(self.spider.db, visit.lease.url, visit.at, "redirected")
+        return Settled(outcome, visit.failed)
+
+    def _count(self, visit: Visit) -> None:
+        """Health in Scrapy's own stats, source by source: what brings a run's numbers together."""
+        counts = {f"outcome/{visit.outcome}": 1}
+        if visit.outcome == "stored":
+            counts |= {"pages": len(visit.pages), "links": len(visit.links)}
+            counts["blocks"] = sum(len(page.blocks) for page in visit.pages)
+            counts["offers"] = sum(len(page.offers) for page in visit.pages)
+        for name, count in counts.items():
+            self.crawler.stats.inc_value(f"source/{visit.source.id}/{name}", count)

@@ -7,6 +7,7 @@ WARC 860 -> network. An address is judged before robots.txt is asked for; the WA
 from typing import Any
 
 import crawler.page
+from crawler import frontier
 
 SETTINGS: dict[str, Any] = {
     "BOT_NAME": "fantomes",
@@ -44,6 +45,8 @@ SETTINGS: dict[str, Any] = {
         "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.5",
         "Accept-Language": "fr,en;q=0.8,*;q=0.5",
     },
+    "FRONTIER_ALIVE": frontier.ALIVE,
+    "FRONTIER_PER_HOST": frontier.PER_HOST,
     "LOG_LEVEL": "INFO",
     "LOG_VERSIONS": [],
 }

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from sqlite_utils import Database
 
-from crawler.page import Page
+from crawler.page import Capture, Page
+
+GONE = ("http-404", "http-410")  # what says that a page is no more; other failures may pass
 
 
 def save_source(db: Database, source_id: str, kind: str, url: str | None, title: str | None) -> None:
@@ -25,32 +27,37 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
     older capture that is read late (an archive) is stored beside the newer ones. To be called within a transaction.
     """
     capture = page.capture
+    save_check(db, capture.url, capture.seen_at, "stored", capture, seen=True)
     last = db.execute(
         "SELECT id, text_sha256 FROM pages WHERE url = ? AND fetched_at <= ? ORDER BY fetched_at DESC, id DESC LIMIT 1",
-        [capture.url, capture.fetched_at],
+        [capture.url, capture.seen_at],
     ).fetchone()
     if last and last[1] == page.text_sha256:
-        db.execute("UPDATE pages SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", [capture.fetched_at, last[0]])
+        db.execute("UPDATE pages SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", [capture.seen_at, last[0]])
         return False
     cursor = db.execute(
         "INSERT INTO pages (url, source_id, fetched_at, last_seen_at, status, sha256, text_sha256, warc, warc_offset,"
         " warc_length, charset, title, published_at, kind) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (url, fetched_at, sha256) DO NOTHING",
         [
-            *(capture.url, source_id, capture.fetched_at, capture.fetched_at, capture.status),
+            *(capture.url, source_id, capture.fetched_at, capture.seen_at, capture.status),
             *(capture.record.sha256, page.text_sha256),
             *(capture.record.warc, capture.record.offset, capture.record.length),
             *(page.charset, page.title, page.published_at, page.kind),
         ],
     )
-    if cursor.rowcount == 0:
+    if cursor.rowcount == 0:  # a payload that we hold, read anew: the first reading stays
+        db.execute(
+            "UPDATE pages SET last_seen_at = max(last_seen_at, ?) WHERE url = ? AND fetched_at = ? AND sha256 = ?",
+            [capture.seen_at, capture.url, capture.fetched_at, capture.record.sha256],
+        )
         return False
-    page_id = cursor.lastrowid
+    page_id = int(cursor.lastrowid or 0)
     db.conn.executemany(
         "INSERT INTO blocks (page_id, position, kind, text) VALUES (?, ?, ?, ?)",
         [(page_id, position, block.kind, block.text) for position, block in enumerate(page.blocks)],
     )
-    _save_details(db, int(page_id or 0), page)
+    _save_details(db, page_id, page)
     host = urlsplit(capture.url).hostname
     outside = {url: text for url, text in reversed(page.links) if urlsplit(url).hostname not in (host, None)}
     db.conn.executemany(
@@ -58,6 +65,48 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         [(page_id, url, urlsplit(url).hostname, text) for url, text in outside.items()],
     )
     return True
+
+
+def save_check(
+    db: Database, url: str, at: str, outcome: str, capture: Capture | None = None, seen: bool = False
+) -> None:
+    """Note that `url` was looked at: whether its page was `seen` there, and the full record that it gave, if any."""
+    db.execute(
+        """
+        INSERT INTO addresses (url, first_seen_at, last_seen_at, last_checked_at, outcome)
+        VALUES (:url, iif(:seen, :at, NULL), iif(:seen, :at, NULL), :at, :outcome)
+        ON CONFLICT (url) DO UPDATE SET
+            first_seen_at = iif(:seen, min(coalesce(first_seen_at, :at), :at), first_seen_at),
+            last_seen_at = iif(:seen, max(coalesce(last_seen_at, :at), :at), last_seen_at),
+            outcome = iif(:at >= last_checked_at, :outcome, outcome),
+            last_checked_at = max(last_checked_at, :at),
+            gone_since = CASE
+                WHEN :seen AND :at >= gone_since THEN NULL
+                WHEN :gone AND last_seen_at <= :at THEN coalesce(gone_since, :at) ELSE gone_since END""",
+        {"url": url, "at": at, "outcome": outcome, "seen": seen, "gone": outcome in GONE},
+    )
+    if capture is not None and not capture.repeats:
+        record = capture.record
+        db.execute(
+            "UPDATE addresses SET sha256 = ?, captured_at = ?, warc = ?, warc_offset = ?, warc_length = ?, etag = ?,"
+            " modified = ? WHERE url = ? AND coalesce(captured_at, '') <= ?",
+            [
+                *(record.sha256, capture.fetched_at, record.warc, record.offset, record.length),
+                *(capture.etag, capture.modified, url, capture.fetched_at),
+            ],
+        )
+
+
+def held(db: Database, url: str) -> dict[str, str | int | None] | None:
+    """The row of `addresses` for an address whose last payload showed a page; None for others."""
+    return next(
+        db.query(
+            "SELECT * FROM addresses WHERE url = :url AND captured_at IS NOT NULL"
+            " AND EXISTS (SELECT 1 FROM pages WHERE pages.url = :url AND pages.sha256 = addresses.sha256)",
+            {"url": url},
+        ),
+        None,
+    )
 
 
 def _save_details(db: Database, page_id: int, page: Page) -> None:

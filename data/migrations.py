@@ -166,7 +166,8 @@ def addresses(db: Database) -> None:
             last_checked_at TEXT NOT NULL,
             gone_since TEXT,  -- when a page that was there was first found missing; null = there, or never was
             outcome TEXT NOT NULL,  -- of the last check
-            sha256 TEXT, captured_at TEXT,  -- the payload archived last, and when: what an unchanged answer refers to
+            -- the payload archived last, when and where: what an answer that repeats it refers to
+            sha256 TEXT, captured_at TEXT, warc TEXT, warc_offset INTEGER, warc_length INTEGER,
             etag TEXT, modified TEXT  -- for the next conditional request
         ) STRICT, WITHOUT ROWID"""
     )
@@ -198,7 +199,13 @@ def hosts(db: Database) -> None:
     db.execute("ALTER TABLE frontier ADD COLUMN priority REAL NOT NULL DEFAULT 0")  # more is sooner
     db.execute("ALTER TABLE frontier ADD COLUMN owner TEXT")  # the crawler that has leased it
     db.execute("ALTER TABLE runs ADD COLUMN held INTEGER NOT NULL DEFAULT 0")  # addresses in all
-    db.execute("ALTER TABLE runs ADD COLUMN stats TEXT NOT NULL DEFAULT '{}'")  # Scrapy's, summed over processes
+    db.execute(
+        """
+        CREATE TABLE run_stats (  -- what each process counted for a run: Scrapy's stats; a run's numbers are the sums
+            run_id INTEGER NOT NULL REFERENCES runs(id), crawler TEXT NOT NULL, name TEXT NOT NULL,
+            count INTEGER NOT NULL, PRIMARY KEY (run_id, crawler, name)
+        ) STRICT, WITHOUT ROWID"""
+    )
     db.execute("UPDATE runs SET held = (SELECT count(*) FROM frontier WHERE run_id = runs.id)")
     db.execute("DROP INDEX frontier_state")
     db.execute(
@@ -249,7 +256,17 @@ def kinds_of_source(db: Database) -> None:
     )
 
 
-@migrations(name="010_history")
+@migrations(name="010_chain_heads")
+def chain_heads(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE chain_heads (  -- where the archive's chain stood, so that cutting off its end shows
+            hash TEXT PRIMARY KEY, seq INTEGER NOT NULL, seen_at TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID"""
+    )
+
+
+@migrations(name="011_history")
 def history(db: Database) -> None:
     """Since when, until when: of claims and offers, by exact words at one address; a look-alike is another one."""
     for view, table, key in (

@@ -10,14 +10,16 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from crawler.crawl import CrawlError, crawl
+from crawler.frontier import FrontierError
 from crawler.sources import load_sources
 from data.migrations import open_store
 folder, sources, settings = Path(sys.argv[1]), json.loads(sys.argv[2]), json.loads(sys.argv[3])
 store = open_store(folder / "fantomes.db")
 try:
     wanted = load_sources(folder, tuple(sources))
-    result = crawl(store, folder / "archive", wanted, None, folder / "log", overrides=settings)
-except CrawlError as error:
+    redis = settings.pop("REDIS", None)
+    result = crawl(store, folder / "archive", wanted, None, folder / "log", overrides=settings, redis=redis)
+except (CrawlError, FrontierError) as error:
     result = {"error": str(error)}
 print(json.dumps(result))
 """

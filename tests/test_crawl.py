@@ -1,22 +1,22 @@
-"""The crawl over real HTTP: the sample web as a careful reader expects it, hostile servers, kill -9, a full disk."""
+"""The crawl over real HTTP: the sample web as a careful reader expects it, kill -9, a full disk."""
 
 import gzip
+import json
 import os
 import resource
 import signal
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 from crawling import run_crawl, start_crawl, write_source
+from serving import server
 from warcio.archiveiterator import ArchiveIterator
 
 from data import DATA
@@ -34,7 +34,7 @@ def rows(folder: Path, query: str, *values: Any) -> list[Any]:
 def check_archive(folder: Path) -> dict[str, int]:
     """Every record of the archive verifies, but for a last one that a kill cut short; counts of URLs requested."""
     asked: dict[str, int] = {}
-    for path in (folder / "archive").iterdir():
+    for path in (folder / "archive").glob("*.warc.gz"):
         with path.open("rb") as file:
             for record in ArchiveIterator(file, check_digests="raise"):
                 record.raw_stream.read()
@@ -109,89 +109,6 @@ def test_a_second_crawl_stores_nothing_twice(sampled: Path) -> None:
     assert "stored" not in dict(rows(sampled, "SELECT outcome, 1 FROM frontier WHERE run_id > 3"))
 
 
-@contextmanager
-def server(pages: dict[str, Any]) -> Iterator[int]:
-    """Serves path -> body, (status, headers, body), or a function of the handler, on 127.0.0.1."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = pages.get(self.path, (404, {}, b""))
-            if callable(answer):
-                answer(self)
-                return
-            status, headers, body = (200, {}, answer) if isinstance(answer, bytes) else answer
-            self.send_response(status)
-            for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            with suppress(ConnectionError):
-                self.wfile.write(body)
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    web = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.daemon_threads = True
-    Thread(target=web.serve_forever, daemon=True).start()
-    try:
-        yield web.server_address[1]
-    finally:
-        web.shutdown()
-        web.server_close()
-
-
-def drip(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    with suppress(ConnectionError):  # the crawler hangs up
-        for _ in range(50):
-            handler.wfile.write(b"x")
-            time.sleep(0.1)
-
-
-def test_hostile_answers_are_counted_and_the_rest_is_stored(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"<p>" + b"fans " * 20_000_000)  # 100 MB in 100 kB
-    pages: dict[str, Any] = {
-        "/good": b"<p>real fans</p>",
-        "/drip": drip,
-        "/hang": lambda handler: time.sleep(5),
-        "/short": (200, {"Content-Length": "5000"}, b"<p>cut</p>"),
-        "/bomb": (200, {"Content-Encoding": "gzip"}, bomb),
-        "/large": b"<p>" + b"fans " * 2_100_000,
-        "/binary": b"\x00\x01\x02fans" * 500,
-        "/empty": b"",
-        "/deep": b"<div>" * 100_000,
-        "/reset": lambda handler: handler.connection.close(),
-        "/many": (302, {"Location": "/many?x=1"}, b""),
-        "/many?x=1": (302, {"Location": "/many"}, b""),
-        "/liar": (200, {"Content-Encoding": "gzip"}, b"<p>not packed</p>"),
-        "/private": (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""),
-        "/rebound": (302, {"Location": "http://localhost/"}, b""),
-        "/port": (302, {"Location": "http://[::ffff:127.0.0.1]/"}, b""),
-        "/file": (302, {"Location": "file:///etc/passwd"}, b""),
-        "/elsewhere": (302, {"Location": "http://other.example/"}, b""),
-        "/broken": b"<table><tr><p>local fans<div></tr>",
-        "/latin": (200, {"Content-Type": "text/html; charset=utf-8"}, "<p>abonnés réels</p>".encode("latin-1")),
-    }
-    pages["/"] = "".join(f'<li><a href="{path}">x</a>' for path in pages if "?" not in path).encode()
-    write_source(tmp_path, "shop", ["http://shop.example/"])
-    with server(pages) as port:
-        result = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
-    assert result["finished"]
-    outcomes = {url.rpartition("/")[2]: out for url, out in rows(tmp_path, "SELECT url, outcome FROM frontier")}
-    assert outcomes == {
-        "": "stored", "good": "stored", "broken": "stored", "latin": "stored",
-        "drip": "timeout", "hang": "timeout", "short": "cut-short", "reset": "connection-lost", "many": "redirects",
-        "bomb": "too-large", "large": "too-large", "binary": "not-text", "empty": "empty", "deep": "too-deep",
-        "liar": "bad-encoding",
-        "private": "private-address", "rebound": "off-site", "port": "private-address", "elsewhere": "off-site",
-        "file": "http-302",  # Scrapy follows redirects to HTTP alone
-    }  # fmt: skip
-    texts = {text for (text,) in rows(tmp_path, "SELECT text FROM blocks WHERE kind = 'text'")}
-    assert texts == {"abonnés réels", "local fans", "real fans"}
-    check_archive(tmp_path)
-
-
 def test_a_name_with_private_addresses_is_refused_by_the_resolver(tmp_path: Path) -> None:
     """A start address may redirect anywhere: nothing but the resolver stands before localhost."""
     pages: dict[str, Any] = {"/": b"<p>secret fans</p>"}
@@ -263,16 +180,78 @@ def test_a_host_that_hangs_does_not_hold_the_others(tmp_path: Path) -> None:
     assert waiting[0][0] >= 4  # all others were done long before the slow one
 
 
-def test_two_crawls_of_one_store_do_not_meet(tmp_path: Path) -> None:
+def test_two_crawls_share_one_store_and_its_rate(tmp_path: Path) -> None:
+    asked: list[tuple[float, str]] = []
+
+    def noted(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path != "/robots.txt":  # each process asks for itself
+            asked.append((time.monotonic(), handler.path))
+        answer(handler, b"".join(b"<a href=/p%d>x</a>" % n for n in range(12)) + handler.path.encode())
+
+    write_source(tmp_path, "shop", ["http://shop.example/"], more="delay: 0.2\n")
+    with server({"/": noted, **{f"/p{n}": noted for n in range(12)}}) as port:
+        crawls = [start_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port}) for _ in range(2)]
+        results = [json.loads(crawl.communicate(timeout=60)[0]) for crawl in crawls]
+    assert [result["finished"] for result in results] == [True, True]
+    assert sorted({path for _, path in asked}) == sorted(["/", *(f"/p{n}" for n in range(12))])
+    assert rows(tmp_path, "SELECT count(*) FROM pages") == [(13,)]
+    if rows(tmp_path, "SELECT count(*) FROM runs") == [(1,)]:  # else the second began when the first was done
+        assert len(asked) == 13
+        workers = rows(tmp_path, "SELECT count(DISTINCT crawler) FROM run_stats WHERE name = 'pages'")
+        assert workers == [(2,)]
+    assert min(after - before for (before, _), (after, _) in pairwise(asked)) > 0.15
+
+
+def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in ({"Content-Type": "text/html"} | headers).items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def test_a_second_crawl_asks_for_what_changed_and_goes_on_from_what_did_not(tmp_path: Path) -> None:
+    version = {"/a": b"<p>real fans</p>", "/same": b"<p>the same fans for all</p>", "/gone": b"<p>old fans</p>"}
+    statuses: list[tuple[str, int]] = []
+
+    def front(handler: BaseHTTPRequestHandler) -> None:
+        known = handler.headers.get("If-None-Match") == '"v1"'
+        statuses.append(("/", 304 if known else 200))
+        links = b"".join(b"<li><a href=%s>x</a>" % path.encode() for path in ("/a", "/same", "/gone"))
+        answer(handler, b"" if known else links, 304 if known else 200, ETag='"v1"')
+
+    def page(handler: BaseHTTPRequestHandler) -> None:
+        found = handler.path in version
+        answer(handler, version.get(handler.path, b"<p>nothing here</p>"), 200 if found else 404)
+
     write_source(tmp_path, "shop", ["http://shop.example/"])
-    with server({"/": lambda handler: time.sleep(3)}) as port:
-        first = start_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port}, DOWNLOAD_TIMEOUT=10)
-        while not (tmp_path / "fantomes.db.crawl.lock").exists():
-            time.sleep(0.05)
-        time.sleep(0.3)
+    with server({"/": front, "/a": page, "/same": page, "/gone": page}) as port:
+        run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+        size = sum(path.stat().st_size for path in (tmp_path / "archive").glob("*.warc.gz"))
+        version |= {"/a": b"<p>real local fans</p>"}
+        del version["/gone"]
+        time.sleep(1.1)
         second = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
-        first.communicate()
-    assert "another crawl is at work" in second["error"]
+        time.sleep(1.1)
+        third = run_crawl(tmp_path, ["shop"], LOOPBACK_HOSTS={"shop.example": port})
+    assert statuses == [("/", 200), ("/", 304), ("/", 304)]
+    assert second["outcomes"] == {"unchanged": 2, "stored": 1, "http-404": 1}
+    assert third["outcomes"] == {"unchanged": 3, "http-404": 1}
+    pages = rows(tmp_path, "SELECT url, count(*), min(fetched_at) < max(last_seen_at) FROM pages GROUP BY 1 ORDER BY 1")
+    assert [(url[19:], count, later) for url, count, later in pages] == [
+        ("/", 1, 1), ("/a", 2, 1), ("/gone", 1, 0), ("/same", 1, 1),
+    ]  # fmt: skip
+    kinds = [record.rec_type for record in records(tmp_path)]
+    assert kinds.count("revisit") >= 4  # two of the front page, two of /same
+    assert size < 10_000
+    gone = rows(tmp_path, "SELECT url, gone_since > last_seen_at FROM addresses WHERE gone_since IS NOT NULL")
+    assert gone == [("http://shop.example/gone", 1)]
+
+
+def records(folder: Path) -> Iterator[Any]:
+    for path in sorted((folder / "archive").glob("*.warc.gz")):
+        with path.open("rb") as file:
+            yield from ArchiveIterator(file)
 
 
 def test_a_killed_crawl_goes_on_and_loses_nothing(tmp_path: Path) -> None:

@@ -1,33 +1,37 @@
 """The one spider: leases addresses from the frontier, fetches them, says what became of them.
 
-What a page leads to depends on the kind of its source and stands in a module of its own (site, feed): functions over a
-response, so that a new kind is a new function and not a subclass.
+What an answer holds depends on the kind of its source and stands in a module of its own (site, feed ...): functions
+over a capture, so that a new kind is a new function and not a subclass.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import scrapy
+from scrapy import signals
+from scrapy.crawler import Crawler
 from scrapy.http import Response
-from scrapy.utils.asyncio import sleep
 from sqlite_utils import Database
 from twisted.python.failure import Failure
 
-from crawler import frontier
-from crawler.archive import Archive
+from crawler import health
+from crawler.archive import Archive, now
 from crawler.found import Found
-from crawler.frontier import Lease, Link
-from crawler.page import Capture, NotAPage, Page
+from crawler.frontier import Frontier, FrontierError, Lease, Link, clean, crawler_id
+from crawler.page import Capture, NotAPage, Page, Record
+from crawler.replay import replay
 from crawler.scope import outcome_of
 from crawler.sources import Source
 from crawler.spiders import feed, site
+from crawler.store import held
 from data.domains import registrable_domain
 
-IDLE = 0.05  # seconds between looks into the frontier while all that is left is on its way
+IDLE = 0.2  # seconds until the next look into the frontier, unless a visit ends before
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Visit:
     links: list[Link] = field(default_factory=list)
     final_url: str | None = None  # where redirects led
     failed: bool = False  # worth another look in the next run
+    at: str = field(default_factory=now)
 
 
 class LeaseSpider(scrapy.Spider):
@@ -59,6 +64,7 @@ class LeaseSpider(scrapy.Spider):
     def __init__(
         self,
         db: Database,
+        frontier: Frontier,
         archive: Archive,
         runs: dict[int, Source],
         progress: Callable[[int], None],
@@ -66,31 +72,64 @@ class LeaseSpider(scrapy.Spider):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.db, self.archive, self.runs, self.progress = db, archive, runs, progress
+        self.db, self.frontier, self.archive, self.runs, self.progress = db, frontier, archive, runs, progress
         self.trouble = trouble  # why the crawl had to stop, for the user
+        self.settled = asyncio.Event()  # a visit has ended: there may be new addresses, or room for more
 
-    def stop_because(self, reason: str) -> None:
-        """End the crawl in good order; leases that are still out run out, and nothing stored is lost."""
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.live, signal=signals.spider_opened)
+        crawler.signals.connect(spider.end, signal=signals.spider_closed)
+        return spider
+
+    def live(self) -> None:
+        self._life = asyncio.ensure_future(self._beat(self.crawler.settings.getfloat("FRONTIER_ALIVE") / 6))
+
+    def end(self) -> None:
+        self._life.cancel()
+        with suppress(sqlite3.Error):  # then it is known already that the store cannot be written
+            self._tell()
+
+    async def _beat(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                self.frontier.beat()
+                self._tell()
+            except (sqlite3.Error, FrontierError) as error:
+                self.stop_because(error)
+
+    def _tell(self) -> None:
+        health.save_stats(self.db, crawler_id(), self.runs, self.crawler.stats)
+
+    def stop_because(self, error: Exception | str) -> None:
+        """End the crawl in good order; leases that are still out return, and nothing stored is lost."""
+        reason = f"the store cannot be written: {error}" if isinstance(error, sqlite3.Error) else str(error)
         if not self.trouble and self.crawler.engine:
             self._closing = asyncio.ensure_future(self.crawler.engine.close_spider_async(reason=reason))
         self.trouble.append(reason)
 
     async def start(self) -> AsyncIterator[Any]:
-        while not self.trouble and frontier.open_work(self.db, list(self.runs)):
+        delays = {run: source.delay for run, source in self.runs.items()}
+        batch = self.crawler.settings.getint("CONCURRENT_REQUESTS")
+        while not self.trouble and self.frontier.has_work(list(self.runs)):
             engine = self.crawler.engine
             leases: list[Lease] = []
+            self.settled.clear()
             try:
                 if engine is not None and not engine.needs_backout():
-                    leases = frontier.lease(self.db, list(self.runs), 16)
-            except sqlite3.Error as error:  # disk full, store locked
-                self.stop_because(f"the store cannot be written: {error}")
+                    leases = self.frontier.lease(delays, batch)
+            except (sqlite3.Error, FrontierError) as error:  # disk full, store locked, Redis gone for good
+                self.stop_because(error)
             for lease in leases:
                 try:
                     yield self._request(lease)
                 except ValueError:
                     yield Visit(lease, self.runs[lease.run], "bad-address")
             if not leases:
-                await sleep(IDLE)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.settled.wait(), IDLE)
 
     def _request(self, lease: Lease) -> scrapy.Request:
         source = self.runs[lease.run]
@@ -98,14 +137,25 @@ class LeaseSpider(scrapy.Spider):
         meta: dict[str, Any] = {"delay": source.delay, "loopback": source.loopback}  # redirects take it along
         if lease.depth and source.kind != "feed":
             meta["stay_on"] = registrable_domain(urlsplit(lease.url).hostname or "")
+        headers: dict[str, str] = {}
+        if (known := held(self.db, lease.url)) and (self.archive.folder / str(known["warc"])).exists():
+            meta["known"] = known
+            conditions = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]}
+            headers = {name: str(value) for name, value in conditions.items() if value}
         return scrapy.Request(
-            lease.url, callback=self.parse, errback=self.failed, cb_kwargs={"lease": lease}, meta=meta, dont_filter=True
+            lease.url,
+            callback=self.parse,
+            errback=self.failed,
+            headers=headers,
+            cb_kwargs={"lease": lease},
+            meta=meta,
+            dont_filter=True,
         )
 
     def parse(self, response: Response, lease: Lease) -> Iterator[Visit]:
         source = self.runs[lease.run]
         visit = Visit(lease, source, f"http-{response.status}", final_url=response.url)
-        if response.status == 200:
+        if response.status in (200, 304):
             try:
                 found = self.readers[source.kind](self._capture(response, lease), lease, source, self.archive)
                 visit.outcome, visit.pages, visit.links = found.outcome, found.pages, found.links
@@ -125,14 +175,32 @@ class LeaseSpider(scrapy.Spider):
         self.logger.info("%s: %s (%s)", lease.url, outcome, failure.getErrorMessage())
         yield Visit(lease, self.runs[lease.run], outcome, failed=True)
 
-    @staticmethod
-    def _capture(response: Response, lease: Lease) -> Capture:
+    def _capture(self, response: Response, lease: Lease) -> Capture:
+        """The answer; or, where the server repeats what it said before, what we have of that."""
+        headers = {
+            name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+            for name, values in response.headers.items()
+        }
+        known = response.meta.get("known")
+        record: Record = response.meta["record"]
+        if response.meta.get("revisit") and known:
+            kept = Record(known["warc"], known["warc_offset"], known["warc_length"], known["sha256"])
+            if response.status == 304:
+                capture = replay(self.archive.folder, known["url"], known["captured_at"], kept)
+                return replace(capture, published_at=lease.published_at, checked_at=response.meta["fetched_at"])
+            record, fetched_at, checked_at = kept, known["captured_at"], response.meta["fetched_at"]
+        else:
+            fetched_at, checked_at = response.meta["fetched_at"], ""
         return Capture(
-            url=frontier.clean(response.url),
-            fetched_at=response.meta["fetched_at"],
+            url=clean(response.url),
+            fetched_at=fetched_at,
             status=response.status,
-            content_type=(response.headers.get("Content-Type") or b"").decode("latin-1"),
+            content_type=headers.get("content-type", ""),
             body=response.body,
-            record=response.meta["record"],
+            record=record,
             published_at=lease.published_at,
+            checked_at=checked_at,
+            etag=headers.get("etag"),
+            modified=headers.get("last-modified"),
+            headers=headers,
         )

@@ -1,0 +1,117 @@
+"""Several crawlers, each with a store and archive of its own, share a frontier on a real Redis."""
+
+import json
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from crawling import run_crawl, start_crawl, write_source
+from redis_server import redis_server
+from serving import server
+
+COUNT = 60
+
+
+def site(slowly: float = 0.0) -> tuple[dict[str, Any], list[tuple[float, str]]]:
+    """A front page with COUNT pages behind it, and who asked for what when."""
+    asked: list[tuple[float, str]] = []
+
+    def answer(handler: Any) -> None:
+        asked.append((time.monotonic(), handler.path))
+        time.sleep(slowly)
+        body = b"".join(b"<a href=/p%d>x</a>" % n for n in range(COUNT)) if handler.path == "/" else b""
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.end_headers()
+        handler.wfile.write(body + b"<p>fans of " + handler.path.encode())
+
+    return {"/": answer, **{f"/p{n}": answer for n in range(COUNT)}}, asked
+
+
+def stored(folder: Path) -> set[str]:
+    path = folder / "fantomes.db"
+    if not path.exists():
+        return set()
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return {url for (url,) in db.execute("SELECT url FROM pages")}
+    except sqlite3.Error:
+        return set()
+
+
+def hosts(folder: Path, count: int) -> list[Path]:
+    places = [folder / f"host{n}" for n in range(count)]
+    for place in places:
+        place.mkdir()
+        write_source(place, "shop", ["http://shop.example/"])
+    return places
+
+
+def test_two_hosts_share_the_work_and_the_rate(tmp_path: Path) -> None:
+    pages, asked = site()
+    one, two = hosts(tmp_path, 2)
+    for place in (one, two):
+        write_source(place, "shop", ["http://shop.example/"], more="delay: 0.1\nmax_pages: 25\n")
+    with redis_server(tmp_path) as redis, server(pages) as port:
+        settings = {"LOOPBACK_HOSTS": {"shop.example": port}, "REDIS": redis.address, "DOWNLOAD_TIMEOUT": 30}
+        crawls = [start_crawl(place, ["shop"], **settings) for place in (one, two)]
+        results = [json.loads(crawl.communicate(timeout=60)[0]) for crawl in crawls]
+    assert [result["finished"] for result in results] == [True, True]
+    assert len(stored(one) | stored(two)) == 25
+    times = [at for at, path in asked if path != "/robots.txt"]
+    if not stored(one) & stored(two):  # else one had finished before the other began
+        assert min(after - before for before, after in pairwise(times)) > 0.06
+
+
+def test_a_killed_host_loses_nothing(tmp_path: Path) -> None:
+    pages, asked = site(0.01)
+    one, two = hosts(tmp_path, 2)
+    with redis_server(tmp_path) as redis, server(pages) as port:
+        settings = {
+            "LOOPBACK_HOSTS": {"shop.example": port},
+            "REDIS": redis.address,
+            "FRONTIER_ALIVE": 2,
+            "DOWNLOAD_TIMEOUT": 30,
+        }
+        victim = start_crawl(one, ["shop"], **settings)
+        while len(stored(one)) < 10:
+            time.sleep(0.01)
+        os.kill(victim.pid, signal.SIGKILL)
+        victim.communicate()
+        result = run_crawl(two, ["shop"], **settings)
+    assert result["finished"]
+    assert len(stored(one) | stored(two)) == COUNT + 1
+    assert len(asked) <= COUNT + 1 + 8  # of the leased ones some are fetched twice
+
+
+def test_redis_gone_and_back_loses_nothing(tmp_path: Path) -> None:
+    pages, _ = site(0.02)
+    (one,) = hosts(tmp_path, 1)
+    with redis_server(tmp_path) as redis, server(pages) as port:
+        settings = {
+            "LOOPBACK_HOSTS": {"shop.example": port},
+            "REDIS": redis.address,
+            "FRONTIER_ALIVE": 5,
+            "DOWNLOAD_TIMEOUT": 30,
+        }
+        crawl = start_crawl(one, ["shop"], **settings)
+        for wanted in (5, 25):
+            while len(stored(one)) < wanted:
+                time.sleep(0.01)
+            redis.kill()
+            time.sleep(1)
+            redis.start()
+        result = json.loads(crawl.communicate(timeout=120)[0])
+    assert result["finished"]
+    assert len(stored(one)) == COUNT + 1
+
+
+def test_without_redis_the_crawl_says_so(tmp_path: Path) -> None:
+    (one,) = hosts(tmp_path, 1)
+    result = run_crawl(one, ["shop"], LOOPBACK_HOSTS={"shop.example": 9}, REDIS="http://nowhere.example")
+    assert "http://nowhere.example: no address of a Redis" in result["error"]
