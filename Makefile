@@ -6,7 +6,7 @@ MODEL := data/model/model.npz
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo crawl classify publish serve test train evaluate sanity bench lint lock browser clean
+.PHONY: help run demo crawl classify publish serve test train evaluate sanity bench lint lock browser player redis clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ publish: $(FANTOMES)  ## build data/catalog.db from the working store
 serve: $(FANTOMES)  ## serve data/catalog.db
 	@$(FANTOMES) serve
 
-test: .venv/dev browser lint $(MODEL)  ## all tests, a real browser included
+test: .venv/dev browser player redis lint $(MODEL)  ## all tests, a real browser included
 	@$(BIN)/python -m pytest
 
 train: $(FANTOMES)  ## train the classifier on data/corpus
@@ -82,3 +82,19 @@ browser: .venv/dev
 			echo "installing Debian's Chromium for the browser tests"; \
 			apt-get update -qq && apt-get install -y -qq chromium > /dev/null; \
 		else $(BIN)/playwright install chromium; fi
+
+# ReplayWeb.page is AGPL and not ours: fetched for the replay tests, never committed. Without npm these are skipped.
+player: .venv/dev
+	@test -f .venv/player/sw.js || { command -v npm > /dev/null || { echo "no npm: the replay tests are skipped"; exit 0; }; \
+		mkdir -p .venv/player && cd .venv/player && npm pack --silent replaywebpage@2.4.6 > /dev/null && \
+		echo "6faef5c261e94b6e83cd6ee975bd0378fd4bc948bb14d36d45c709ffecb261b8  replaywebpage-2.4.6.tgz" | sha256sum -c --quiet && \
+		tar -xzf replaywebpage-2.4.6.tgz --strip-components 1 package/ui.js package/sw.js package/LICENSE || \
+		echo "ReplayWeb.page could not be fetched: the replay tests are skipped"; }
+
+# A real Redis for the tests of several hosts; skipped where it cannot be installed.
+redis:
+	@command -v redis-server > /dev/null || \
+		if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+			echo "installing Debian's Redis for the tests of several hosts"; \
+			apt-get update -qq && apt-get install -y -qq redis-server > /dev/null; \
+		else echo "no redis-server: the tests of several hosts are skipped"; fi

@@ -5,90 +5,31 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from data import DATA
-from data.migrations import StoreError, open_store
-
-ROOT = Path(str(DATA))
-
-
-def place(option: str, default: str, text: str, folder: bool = False) -> Callable[[Any], Any]:
-    """An option for a file or folder of ours, under data/ unless said otherwise."""
-    kind = click.Path(file_okay=not folder, dir_okay=folder, path_type=Path)
-    return click.option(option, type=kind, default=ROOT / default, show_default=f"data/{default}", help=text)
-
-
-db_option = place("--db", "fantomes.db", "Working store.")
-archive_option = place("--archive", "archive", "Folder of WARC files.", folder=True)
-catalog_option = place("--catalog", "catalog.db", "Public catalogue.")
-model_option = place("--model", "model", "Folder of the trained model.", folder=True)
-corpus_option = place("--corpus", "corpus", "Folder of labelled blocks.", folder=True)
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Errors of the rooms become one clear line on stderr and exit code 1; anything else is a bug and shows as such."""
-    try:
-        yield
-    except tuple(_room_errors()) as error:
-        raise click.ClickException(str(error)) from error
-    except ModuleNotFoundError as error:
-        if error.name not in ("floret", "matplotlib"):
-            raise
-        raise click.ClickException(f"{error.name} is not installed: `make .venv/dev` brings it") from error
-
-
-def _room_errors() -> list[type[Exception]]:
-    """The exception classes of the rooms that are loaded: only these can have been raised."""
-    names = {
-        "crawler.sources": "SourceError",
-        "crawler.crawl": "CrawlError",
-        "crawler.archive": "ArchiveError",
-        "crawler.ingest": "IngestError",
-        "classifier": "ClassifierError",
-        "catalog.errors": "CatalogError",
-    }
-    loaded = (getattr(sys.modules.get(module), name, None) for module, name in names.items())
-    return [StoreError, *(error for error in loaded if error)]
-
-
-@contextmanager
-def bar(what: str, quiet: bool, length: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, silence elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done: None
-    else:
-        shown: Any = click.progressbar(length=length, label=what, file=sys.stderr, show_pos=True)
-        with shown:
-            yield shown.update
-
-
-def existing(db: Path) -> Path:
-    """The store's path, if there is one: a mistyped --db must not publish an empty catalogue."""
-    if not db.exists():
-        raise StoreError(f"{db}: no store there: run `fantomes crawl` or `fantomes ingest`")
-    return db
-
-
-def say(result: dict[str, Any], quiet: bool, as_json: bool, lines: list[str]) -> None:
-    """The end of a command: `result` as JSON, or `lines` for people."""
-    if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False))
-    elif not quiet:
-        for line in lines:
-            click.echo(line)
-
-
-def counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing"
+from crawler.commands import commoncrawl, evidence, ingest
+from data.console import (
+    ROOT,
+    archive_option,
+    bar,
+    catalog_option,
+    contact_option,
+    corpus_option,
+    counted,
+    db_option,
+    existing,
+    json_option,
+    model_option,
+    quiet_option,
+    say,
+    told,
+    warn,
+)
+from data.migrations import open_store
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -99,22 +40,34 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--contact", envvar="FANTOMES_CONTACT", help="Your e-mail address or page, for the keepers of the sites.")
+@contact_option
+@click.option(
+    "--redis", metavar="ADDRESS", help="Share the frontier with crawlers on other hosts: redis://host:6379/0."
+)
 @db_option
 @archive_option
 @quiet_option
 @json_option
-def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+def crawl(
+    sources: tuple[str, ...],
+    contact: str | None,
+    redis: str | None,
+    db: Path,
+    archive: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
     """Fetch and archive the pages of sources.
 
     A SOURCE is a name in data/sources or a file; all of data/sources by default. Goes on where a crawl was cut short.
+    The same command in another process shares the work.
     """
     from crawler.crawl import crawl as run
     from crawler.sources import load_sources
 
     with told(), bar("Crawling", quiet) as progress:
         wanted = load_sources(ROOT / "sources", sources)
-        result = run(open_store(db), archive, wanted, contact, db.with_suffix(".crawl.log"), progress)
+        result = run(open_store(db), archive, wanted, contact, db.with_suffix(".crawl.log"), progress, redis=redis)
     done = "finished" if result["finished"] else f"cut short, {result['waiting']} addresses wait: run it again to go on"
     say(result, quiet, as_json, [f"crawl {done}: {counted(result['outcomes'])}"])
     if not {"stored", "unchanged"} & result["outcomes"].keys():
@@ -123,25 +76,55 @@ def crawl(sources: tuple[str, ...], contact: str | None, db: Path, archive: Path
         sys.exit(1)
 
 
+for command in (ingest, commoncrawl, evidence):
+    cli.add_command(command)
+
+
 @cli.command()
-@click.argument("paths", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
-@click.option("--url", help="Address of a saved page, if you know it.")
-@db_option
-@archive_option
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the results.")
+@click.option("--scheduler", help="Address of a dask scheduler (tcp://host:8786); its workers share the folder.")
+@click.option("--workers", type=click.IntRange(1), help="Processes of this machine; one a core by default.")
+@model_option
 @quiet_option
 @json_option
-def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
-    """Read files captured by others: WARC (gzipped or not), saved HTML."""
-    from crawler.ingest import IngestError
-    from crawler.ingest import ingest as run
+def bulk(
+    paths: tuple[str, ...],
+    out: Path,
+    scheduler: str | None,
+    workers: int | None,
+    model: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Read, judge and tag thousands of WARC files, one result each.
+
+    A PATH is a WARC or WACZ file, an address that fsspec knows, a quoted glob, or @LIST of these. Nothing goes into the
+    store: `ingest` the files whose results matter. A rerun does what is not done.
+    """
+    from classifier.judge import judge
+    from classifier.model import load_model
+    from crawler.bulk import find, run
+    from crawler.bulkfile import BulkError
 
     problem = None
-    with told(), bar("Reading records", quiet) as progress:
-        try:
-            result = run(open_store(db), archive, list(paths), url, progress)
-        except IngestError as error:
-            problem, result = error, error.result
-    say(result, quiet, as_json, [f"read {result['files'] - result['broken']} files: {counted(result['outcomes'])}"])
+    with told():
+        version, files = load_model(model).version, find(paths)
+        with bar("Reading files", quiet, len(files)) as progress:
+            try:
+                result = run(
+                    files, out, partial(judge, model_dir=model.absolute()), version, scheduler, workers, progress
+                )
+            except BulkError as error:
+                if error.result is None:
+                    raise
+                problem, result = error, error.result
+    lines = [
+        f"read {result['files'] - result['broken']} files ({result['kept']} before): {counted(result['outcomes'])}",
+        f"voices: {counted(result['voices'])}",
+        f"claims: {counted(result['claims'])}",
+    ]
+    say({key: value for key, value in result.items() if key != "by_file"}, quiet, as_json, lines)
     if problem is not None:
         raise click.ClickException(str(problem))
 
@@ -183,8 +166,7 @@ def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) 
         with bar("Publishing", quiet, 2 * store.table("pages").count) as progress:
             vendors = assign_vendors(store, progress)
             result = run(store, archive, catalog, progress=progress)
-    for warning in result["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
+    warn(result["warnings"])
     kept = ("vendors", "pages", "claims", "below_policy", "without_vendor", "without_evidence")
     lines = [
         f"published {catalog}: {counted({name.replace('_', ' '): result[name] for name in kept})}",

@@ -1,5 +1,7 @@
 """The room that reads blocks and writes claims: block -> claim."""
 
+from data.problem import Problem
 
-class ClassifierError(Exception):
+
+class ClassifierError(Problem):
     """What a person must mend: a file, a line or a model; the message names it."""

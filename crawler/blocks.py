@@ -96,11 +96,16 @@ def page_text(html: str, url: str) -> PageText:
 
 
 def _keep(found: dict[str, Block], kind: str, raw: str) -> None:
-    lines = "\n".join(
-        filter(None, map(str.strip, raw.split("\n")))
-    )  # first, so that the pattern has nothing to try twice
-    for part in BULLET.split(lines):
-        text = " ".join(_sound(part).split())
+    # stripped lines, so that the pattern has nothing to try twice
+    parts = BULLET.split("\n".join(filter(None, map(str.strip, raw.split("\n"))))) if "\n" in raw.strip() else (raw,)
+    for part in parts:
+        text = " ".join(part.split())
+        if not text.isprintable():
+            text = " ".join(_sound(part).split())
+        if len(text) <= MAX_BLOCK:
+            if len(text) > 1 or text.isalnum():
+                found.setdefault(text, Block(kind, text))
+            continue
         start = 0
         while start < len(text):
             end = start + MAX_BLOCK
@@ -163,8 +168,10 @@ def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator
             elif tag == "q":
                 text.append("”")
             if own is not None:
-                yield kinds.pop(), "".join(text)
-                text.clear()
+                kind = kinds.pop()
+                if text:
+                    yield kind, "".join(text)
+                    text.clear()
                 block += 1
             continue
         if stack and (sibling := node.next) is not None:  # body, the first, has none that is read
@@ -183,8 +190,9 @@ def _walk(body: LexborNode, base: str, links: list[tuple[str, str]]) -> Iterator
         elif tag != "select" or len(node.css("option")) <= MAX_OPTIONS:
             own = _own_kind(node, tag)
             if own is not None:
-                yield kinds[-1], "".join(text)
-                text.clear()
+                if text:
+                    yield kinds[-1], "".join(text)
+                    text.clear()
                 block += 1
                 kinds.append(own or (kinds[-1] if kinds[-1] in INHERITED else "text"))
             elif tag == "span" and text and node.prev is not None and node.prev.tag == "span":

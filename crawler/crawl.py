@@ -10,19 +10,20 @@ from urllib.parse import urlsplit
 from scrapy.crawler import AsyncCrawlerProcess
 from sqlite_utils import Database
 
-from crawler import health, samples
-from crawler.archive import Archive
+from crawler import browser, health, samples
+from crawler.archive import SOFTWARE, Archive
+from crawler.copies import mark_copies
+from crawler.evidence.stored import remember_head
 from crawler.frontier import Frontier, SqliteFrontier
 from crawler.settings import SETTINGS
 from crawler.sources import Source
 from crawler.spiders.lease import LeaseSpider
 from crawler.store import save_source
 from data.migrations import write
+from data.problem import Problem
 
-SOFTWARE = "Fantomes/0.1"
 
-
-class CrawlError(Exception):
+class CrawlError(Problem):
     """A crawl that could not start or had to stop; what was stored stays. The message says why."""
 
 
@@ -43,13 +44,14 @@ def crawl(
     `redis` is the address of a frontier shared with other hosts; each has a store and archive of its own.
     `overrides` replace our Scrapy settings (tests: shorter waits, another server on loopback).
 
-    Raises CrawlError, FrontierError.
+    Raises CrawlError, FrontierError, BrowserError.
     """
     if not contact and not all(source.loopback for source in sources):
         raise CrawlError("say who crawls: set FANTOMES_CONTACT (or --contact) to an e-mail address or a page about you")
-    settings = {**SETTINGS, **(overrides or {})}
+    overrides = overrides or {}
+    settings = {**SETTINGS, **overrides}
     frontier = _frontier(db, redis, settings["FRONTIER_ALIVE"], settings["FRONTIER_PER_HOST"])
-    return _crawl(db, frontier, archive, sources, contact, log_file, progress, settings)
+    return _crawl(db, frontier, archive, sources, contact, log_file, progress, settings, overrides)
 
 
 def _frontier(db: Database, redis: str | None, alive: float, per_host: int) -> Frontier:
@@ -71,13 +73,17 @@ def _crawl(
     log_file: Path | None,
     progress: Callable[[int], None],
     settings: Mapping[str, Any],
+    overrides: Mapping[str, Any],
 ) -> dict[str, Any]:
     runs: dict[int, Source] = {}
     for source in sources:
         with write(db):
             save_source(db, source.id, source.kind, source.start[0], source.title)
         runs[frontier.begin(source.id, list(source.start))] = source
+    if any(source.render for source in sources):
+        settings = {**settings, **browser.settings(settings), **overrides}
     trouble: list[str] = []
+    records = Archive(archive, SOFTWARE)
     with ExitStack() as stack:
         hosts = {_host(url) for source in sources if source.loopback for url in source.start}
         port = stack.enter_context(samples.serving()) if hosts else 0
@@ -97,7 +103,7 @@ def _crawl(
             crawler,
             db=db,
             frontier=frontier,
-            archive=Archive(archive, SOFTWARE),
+            archive=records,
             runs=runs,
             progress=progress,
             trouble=trouble,
@@ -107,6 +113,10 @@ def _crawl(
             trouble.append(str(error))
     if trouble:
         raise CrawlError(trouble[0])
+    mark_copies(db)
+    with write(db):
+        remember_head(db, records.head())
+    records.close()
     left = frontier.finish(list(runs))
     outcomes = health.outcomes(health.counts(db, list(runs)))
     return {"outcomes": outcomes, "waiting": left, "finished": left == 0}

@@ -5,6 +5,7 @@ import re
 MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
 MAX_WORK = 200_000  # formatting elements times the blocks they are open in
 TAG = re.compile(r"<(?:!--|(/?)([a-z][a-z0-9]*))")
+FORMATTING_TAG = re.compile(r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])")
 FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
 UNNESTED = frozenset(
     "br hr img input meta link wbr col source area base embed param track"  # void
@@ -18,9 +19,9 @@ def too_deep(html: str) -> bool:
     The HTML standard has `<b>` and its like open again in every block until they are closed, so that a thousand of them
     before a few thousand `<p>` fill gigabytes. One look at every tag; comments and scripts are jumped over.
     """
-    if html.count("<") < 400:
-        return False
     low = html.lower()
+    if _surely_flat(low):
+        return False
     names: list[str] = []  # open elements
     count: dict[str, int] = {}  # how many of each are open
     formatting = work = after = 0
@@ -48,3 +49,17 @@ def too_deep(html: str) -> bool:
         if len(names) + formatting > MAX_DEPTH or work > MAX_WORK:
             return True
     return False
+
+
+def _surely_flat(low: str) -> bool:
+    """A quick upper bound, good enough for nearly every page: as if each tag opened, and each formatting were kept."""
+    if low.count("<") - low.count("</") > MAX_DEPTH:
+        return False
+    formatting = work = after = 0
+    for tag in FORMATTING_TAG.finditer(low):
+        if formatting:
+            work += formatting * low.count("<", after, tag.start())
+        after = tag.end()
+        formatting = max(0, formatting - 1) if tag[1] else formatting + 1
+    work += formatting * low.count("<", after)
+    return work + formatting <= MAX_WORK and formatting <= MAX_DEPTH

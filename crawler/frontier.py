@@ -20,6 +20,7 @@ from w3lib.url import safe_url_string, url_query_cleaner
 
 from crawler.archive import now
 from data.migrations import write
+from data.problem import Problem
 
 ALIVE = (
     60.0  # seconds after which a crawler that gave no sign of life is taken for dead; it gives one every sixth of it
@@ -69,7 +70,7 @@ class Lease(NamedTuple):
     published_at: str | None
 
 
-class FrontierError(Exception):
+class FrontierError(Problem):
     """The frontier cannot be used; the message says why. What was stored stays."""
 
 

@@ -10,6 +10,7 @@ from w3lib.encoding import html_body_declared_encoding, http_content_type_encodi
 
 from crawler.blocks import Block, page_text
 from crawler.depth import too_deep
+from crawler.walls import wall
 
 MAX_BODY = 10_000_000  # bytes after decompression; the largest real page of this trade seen so far has 1.2 MB
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -19,7 +20,7 @@ NOT_WEB = ("undefined", "unicode-escape", "raw-unicode-escape", "punycode", "idn
 
 
 class NotAPage(Exception):
-    """A capture that holds no page; `reason` is a short word to count by (not-text, too-large, too-deep, empty)."""
+    """A capture that holds no page; `reason` is a short word to count by (not-text, empty, challenge ...)."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -142,6 +143,8 @@ def read_page(capture: Capture) -> Page:
     if too_deep(html):
         raise NotAPage("too-deep", "elements nest too deep to be parsed")
     shown = page_text(html, capture.url)
+    if kind := wall(shown, html, capture.status, capture.headers):
+        raise NotAPage(kind, "stands in the way of a page")
     if not shown.blocks:
         raise NotAPage("empty", "no text on the page")
     return Page(

@@ -1,12 +1,14 @@
 """Politeness: no host is asked more often than its robots.txt and its source allow."""
 
-from typing import Self
+from typing import Self, cast
 
 from scrapy import Request, signals
 from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.robotstxt import RobotParser
 from scrapy.utils.httpobj import urlparse_cached
+
+from crawler.spiders.lease import LeaseSpider
 
 MAX_CRAWL_DELAY = 60.0  # seconds; a site that asks for more is visited once a minute
 
@@ -19,7 +21,7 @@ class Politeness:
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
-        self.crawl_delay: dict[str | None, float] = {}  # by host, from robots.txt
+        self.crawl_delay: dict[str, float] = {}  # by host, from robots.txt
         crawler.signals.connect(self.robots_parsed, signal=signals.robots_parsed)
         crawler.signals.connect(self.adjust, signal=signals.request_reached_downloader)
         crawler.signals.connect(self.response_downloaded, signal=signals.response_downloaded)
@@ -29,8 +31,12 @@ class Politeness:
         return cls(crawler)
 
     def robots_parsed(self, robotparser: RobotParser, request: Request) -> None:
-        if wanted := robotparser.crawl_delay("Fantomes"):
-            self.crawl_delay[urlparse_cached(request).hostname] = min(wanted, MAX_CRAWL_DELAY)
+        """Keep to the host's Crawl-delay here, and tell the other crawlers; also that there is none (any more)."""
+        wanted = robotparser.crawl_delay("Fantomes") or 0.0
+        delay = min(wanted, MAX_CRAWL_DELAY) if wanted > 0 else 0.0  # not for "nan"
+        host = urlparse_cached(request).hostname or ""
+        self.crawl_delay[host] = delay
+        cast(LeaseSpider, self.crawler.spider).frontier.slow(host, delay)
 
     def response_downloaded(self, response: Response, request: Request) -> None:
         self.adjust(request)
@@ -40,5 +46,5 @@ class Politeness:
         slots = self.crawler.engine.downloader.slots if self.crawler.engine else {}
         slot = slots.get(request.meta.get("download_slot", ""))
         if slot and "delay" in request.meta:
-            least = max(request.meta["delay"], self.crawl_delay.get(urlparse_cached(request).hostname, 0.0))
+            least = max(request.meta["delay"], self.crawl_delay.get(urlparse_cached(request).hostname or "", 0.0))
             slot.delay = least if request.meta["loopback"] else max(slot.delay, least)

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.crawler import Crawler
-from scrapy.exceptions import CannotResolveHostError, DownloadConnectionRefusedError, IgnoreRequest
-from scrapy.http import Response
+from scrapy.exceptions import IgnoreRequest
 from twisted.internet.address import IPv4Address as TwistedIPv4
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IResolutionReceiver
 from zope.interface import implementer
@@ -25,6 +24,7 @@ from data.domains import registrable_domain
 log = logging.getLogger(__name__)
 GLOBAL = IPv6Network("2000::/3")  # what is given out for the internet at large, as of today
 NAT64 = IPv6Network("64:ff9b::/96")
+MAX_ADDRESS = 8_000  # characters, what servers take at most; longer ones come from redirects that want to do harm
 
 
 class Refused(IgnoreRequest):
@@ -66,7 +66,7 @@ class _PublicOnly:
 
     def resolutionComplete(self) -> None:
         if self.refused and not self.passed:
-            Resolver.refused.add(self.host)
+            Resolver.refused.add(self.host.rstrip("."))
         self.receiver.resolutionComplete()
 
 
@@ -125,10 +125,11 @@ class ScopeMiddleware:
     def process_request(self, request: Request) -> None:
         try:
             parts = urlsplit(request.url)
-            host = parts.hostname or ""
+            host = (parts.hostname or "").rstrip(".")
         except ValueError:
             raise Refused("bad-address") from None
-        if parts.scheme not in ("http", "https") or not host:
+        sound = all(0 < len(label) < 64 for label in host.split("."))
+        if parts.scheme not in ("http", "https") or not sound or "@" in parts.netloc or len(request.url) > MAX_ADDRESS:
             raise Refused("bad-address")
         try:
             if not is_public(host):
@@ -140,37 +141,19 @@ class ScopeMiddleware:
             raise Refused("off-site")
 
 
-class RobotsFailureMiddleware:
-    """A robots.txt that cannot be had means "stay away", one that is not there means "welcome" (RFC 9309, 2.3.1).
-
-    Scrapy takes both for "welcome".
-    """
-
-    def process_response(self, request: Request, response: Response) -> Response:
-        if self._is_robots(request) and response.status != 200:
-            rules = b"" if 400 <= response.status < 500 and response.status != 429 else b"User-agent: *\nDisallow: /\n"
-            return response.replace(status=200, body=rules)
-        return response
-
-    def process_exception(self, request: Request, exception: Exception) -> Response | None:
-        if not self._is_robots(request) or isinstance(exception, Refused):
-            return None
-        # where no server answers at all, the page's own request will fail too, and for the true reason
-        nobody = isinstance(exception, CannotResolveHostError | DownloadConnectionRefusedError)
-        return Response(request.url, body=b"" if nobody else b"User-agent: *\nDisallow: /\n", request=request)
-
-    @staticmethod
-    def _is_robots(request: Request) -> bool:
-        return bool(request.meta.get("dont_obey_robotstxt"))  # Scrapy asks for nothing else so; redirects keep it
-
-
 OUTCOMES = {
     "DownloadTimeoutError": "timeout",
     "ResponseDataLossError": "cut-short",
     "DownloadConnectionRefusedError": "no-connection",
     "DownloadCancelledError": "too-large",
     "DownloadFailedError": "connection-lost",
+    "BadAnswerError": "bad-answer",
     "BadGzipFile": "bad-encoding",
+    "error": "bad-encoding",  # so brotli and zlib call theirs
+    "ZstdError": "bad-encoding",
+    "EOFError": "bad-encoding",
+    "ValueError": "bad-address",  # Scrapy's and Twisted's for what redirects lead to
+    "UnicodeError": "bad-address",
 }
 REASONS = {"robots.txt": "robots", "redirect": "redirects", "DOWNLOAD_MAXSIZE": "too-large"}  # in Scrapy's own words
 
@@ -181,5 +164,5 @@ def outcome_of(error: BaseException | None, url: str) -> str:
         return next((word for part, word in REASONS.items() if part in str(error)), str(error))
     name = type(error).__name__
     if name == "CannotResolveHostError":
-        return "private-address" if urlsplit(url).hostname in Resolver.refused else "unknown-host"
+        return "private-address" if (urlsplit(url).hostname or "").rstrip(".") in Resolver.refused else "unknown-host"
     return OUTCOMES.get(name, name)

@@ -23,19 +23,25 @@ SETTINGS: dict[str, Any] = {
     "DOWNLOAD_MAXSIZE": crawler.page.MAX_BODY,  # holds for the body as sent and, by HttpCompression, unpacked
     "DOWNLOAD_WARNSIZE": 0,
     "DOWNLOAD_VERIFY_CERTIFICATES": True,  # evidence from an impostor would be no evidence
-    "DOWNLOAD_HANDLERS": {"data": None, "file": None, "ftp": None, "s3": None},  # HTTP is the only way out
+    "DOWNLOAD_HANDLERS": {  # HTTP is the only way out
+        **dict.fromkeys(("http", "https"), "crawler.download.Handler"),
+        **dict.fromkeys(("data", "file", "ftp", "s3")),
+    },
     "REDIRECT_MAX_TIMES": 8,
     "METAREFRESH_MAXDELAY": 10,
     "RETRY_TIMES": 2,
     "COOKIES_ENABLED": False,  # every page as a first visitor sees it
     "HTTPPROXY_ENABLED": False,  # a proxy would look names up behind the scope's back
-    "DNS_RESOLVER": "crawler.scope.Resolver",
+    "TWISTED_DNS_RESOLVER": "crawler.scope.Resolver",
     "REMOTE_CONTROL_ENABLED": False,  # Scrapy 2.19 turns on a server that executes Python
     "TELNETCONSOLE_ENABLED": False,
     "HTTPERROR_ALLOW_ALL": True,  # a 404 is an outcome to be counted, not an exception
     "DOWNLOADER_MIDDLEWARES": {
         "crawler.scope.ScopeMiddleware": 10,
-        "crawler.scope.RobotsFailureMiddleware": 110,
+        "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+        "crawler.download.Robots": 100,
+        "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware": None,
+        "crawler.download.MetaRefresh": 580,
         "crawler.warc.WarcMiddleware": 860,
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the scope knows registered domains
     },

@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 import yaml
 
 from crawler.frontier import clean
+from crawler.panels import is_interface
 from data.domains import registrable_domain
+from data.problem import Problem
 
 KINDS = ("site", "feed", "ads", "adlibrary", "panel")
 FLOORS = ("pages", "blocks", "offers", "links")  # what a run can be asked to have brought at least
 MIN_DELAY = 0.5  # seconds between two requests to a host that is not our own sample web
 
 
-class SourceError(Exception):
+class SourceError(Problem):
     """A source file that cannot be used; the message names the file and the value."""
 
 
@@ -34,6 +36,7 @@ class Source:
     max_pages: int = 500
     loopback: bool = False  # served by the bundled sample web; the hosts of `start` are never looked up
     render: bool = False  # run the pages' scripts in a browser (the extra `render`)
+    screenshot: bool = False  # of rendered pages, kept beside the answer
     discover: bool = False  # also visit unknown domains that promotion links to, the likeliest first
     floors: dict[str, int] = field(default_factory=dict)  # least numbers of a good run: pages, blocks ...
     runbook: str = ""  # what to do when it fails
@@ -90,7 +93,7 @@ def load_source(path: Path) -> Source:
     for key in ("title", "contact", "runbook"):
         if not isinstance(values.get(key, ""), str):
             raise SourceError(f"{path}: {key} {values[key]!r} must be text")
-    for key in ("loopback", "render", "discover"):
+    for key in ("loopback", "render", "screenshot", "discover"):
         if not isinstance(values.get(key, False), bool):
             raise SourceError(f"{path}: {key} {values[key]!r} must be true or false")
     floors = values.get("floors", {})
@@ -102,6 +105,8 @@ def load_source(path: Path) -> Source:
         raise SourceError(f"{path}: start must be a list of addresses")
     for url in values["start"]:
         _check_address(path, url)
+        if (values["kind"] == "panel" and is_interface(url)) or "access_token" in url.lower():
+            raise SourceError(f"{path}: an address in start holds a key, an action or a token: leave it out")
     if values["kind"] == "ads":
         values["max_depth"] = 0
     return Source(**{**values, "start": tuple(values["start"])})

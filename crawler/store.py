@@ -32,7 +32,7 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         "SELECT id, text_sha256 FROM pages WHERE url = ? AND fetched_at <= ? ORDER BY fetched_at DESC, id DESC LIMIT 1",
         [capture.url, capture.seen_at],
     ).fetchone()
-    if last and last[1] == page.text_sha256:
+    if last and last[1] == page.text_sha256 and _same_details(db, last[0], page):
         db.execute("UPDATE pages SET last_seen_at = max(last_seen_at, ?) WHERE id = ?", [capture.seen_at, last[0]])
         return False
     cursor = db.execute(
@@ -107,6 +107,23 @@ def held(db: Database, url: str) -> dict[str, str | int | None] | None:
         ),
         None,
     )
+
+
+def _same_details(db: Database, page_id: int, page: Page) -> bool:
+    """Whether prices and the dates of an ad are still what the page `page_id` had: they change while words stay.
+
+    How many an ad has reached changes daily, and makes no new page.
+    """
+    offers = [{**row} for row in db.query("SELECT * FROM offers WHERE page_id = ? ORDER BY position", [page_id])]
+    if [{name: offer[name] for name in asdict(new)} for offer, new in zip(offers, page.offers, strict=False)] != [
+        asdict(new) for new in page.offers
+    ] or len(offers) != len(page.offers):
+        return False
+    if page.ad is None:
+        return True
+    names = ("advertiser", "payer", "started", "stopped", "landing")
+    row = next(db.query("SELECT * FROM ads WHERE page_id = ?", [page_id]), {})
+    return all(row.get(name) == getattr(page.ad, name) for name in names)
 
 
 def _save_details(db: Database, page_id: int, page: Page) -> None:

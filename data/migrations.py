@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from data.problem import Problem
+
 migrations = Migrations("fantomes")
 
 
-class StoreError(Exception):
+class StoreError(Problem):
     """The store cannot be opened: the message names the file and what is wrong."""
 
 

@@ -103,5 +103,5 @@ if __name__ == "__main__":
             measure(Path(sys.argv[1]), place)
         else:
             run("crawl", "sample-sites", "--db", place / "s.db", "--archive", place / "samples")
-            measure(next((place / "samples").iterdir()), place)
+            measure(next((place / "samples").glob("*.warc.gz")), place)
         from_nothing(place / "clone")

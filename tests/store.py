@@ -16,6 +16,8 @@ from warcio.warcwriter import WARCWriter
 from catalog.publish import publish
 from catalog.serve import METADATA, SETTINGS
 from catalog.vendors import assign_vendors
+from crawler.blocks import Block
+from crawler.page import digest
 from data.migrations import open_store
 
 WARC = "crawl-0001.warc.gz"
@@ -64,7 +66,7 @@ class StoreBuilder:
             "last_seen_at": fetched_at,
             "status": 200,
             "sha256": sha256,
-            "text_sha256": sha256,
+            "text_sha256": digest([Block(kind, text) for kind, text, *_ in blocks]),
             "warc": WARC,
             "warc_offset": offset,
             "warc_length": length,

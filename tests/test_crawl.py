@@ -119,6 +119,16 @@ def test_a_name_with_private_addresses_is_refused_by_the_resolver(tmp_path: Path
     assert result["outcomes"] == {"stored": 1, "private-address": 1}
 
 
+def test_all_who_wait_for_robots_txt_hear_what_it_says(tmp_path: Path) -> None:
+    """Scrapy 2.19 tells it to the first two alone."""
+    write_source(tmp_path, "shop", [f"http://shop.example/p{n}" for n in range(8)], kind="ads")
+    slow = lambda handler: (time.sleep(0.3), answer(handler, b"User-agent: *\nDisallow: /p"))  # noqa: E731
+    with server({"/robots.txt": slow, **{f"/p{n}": b"<p>fans</p>" for n in range(8)}}) as port:
+        hosts = {"LOOPBACK_HOSTS": {"shop.example": port}, "FRONTIER_PER_HOST": 8}
+        result = run_crawl(tmp_path, ["shop"], **hosts, CONCURRENT_REQUESTS_PER_DOMAIN=8, DOWNLOAD_TIMEOUT=10)
+    assert result["outcomes"] == {"robots": 8}
+
+
 @pytest.mark.parametrize(("status", "fetched"), [(503, False), (429, False), (404, True), (403, True)])
 def test_robots_txt_that_fails_means_stay_away(tmp_path: Path, status: int, fetched: bool) -> None:
     write_source(tmp_path, "shop", ["http://shop.example/"])
@@ -199,7 +209,8 @@ def test_two_crawls_share_one_store_and_its_rate(tmp_path: Path) -> None:
         assert len(asked) == 13
         workers = rows(tmp_path, "SELECT count(DISTINCT crawler) FROM run_stats WHERE name = 'pages'")
         assert workers == [(2,)]
-    assert min(after - before for (before, _), (after, _) in pairwise(asked)) > 0.15
+    # a busy machine delays the one or the other request, but not the rate: 5 a second
+    assert min(after - before for (before, _), (after, _) in zip(asked, asked[6:], strict=False)) > 0.8
 
 
 def answer(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import time
 from contextlib import closing
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +55,17 @@ def test_two_hosts_share_the_work_and_the_rate(tmp_path: Path) -> None:
     pages, asked = site()
     one, two = hosts(tmp_path, 2)
     for place in (one, two):
-        write_source(place, "shop", ["http://shop.example/"], more="delay: 0.1\nmax_pages: 25\n")
+        write_source(place, "shop", ["http://shop.example/"], more="delay: 0.1\n")
     with redis_server(tmp_path) as redis, server(pages) as port:
         settings = {"LOOPBACK_HOSTS": {"shop.example": port}, "REDIS": redis.address, "DOWNLOAD_TIMEOUT": 30}
         crawls = [start_crawl(place, ["shop"], **settings) for place in (one, two)]
         results = [json.loads(crawl.communicate(timeout=60)[0]) for crawl in crawls]
     assert [result["finished"] for result in results] == [True, True]
-    assert len(stored(one) | stored(two)) == 25
+    assert len(stored(one) | stored(two)) == COUNT + 1
     times = [at for at, path in asked if path != "/robots.txt"]
     if not stored(one) & stored(two):  # else one had finished before the other began
-        assert min(after - before for before, after in pairwise(times)) > 0.06
+        # a busy machine delays the one or the other request, but not the rate: 10 a second
+        assert min(after - before for before, after in zip(times, times[13:], strict=False)) > 1
 
 
 def test_a_killed_host_loses_nothing(tmp_path: Path) -> None:

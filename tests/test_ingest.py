@@ -2,46 +2,24 @@
 
 import gzip
 import hashlib
-import io
+import json
+import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import brotli
 import pytest
 from backports import zstd
-from warcio.statusandheaders import StatusAndHeaders
-from warcio.warcwriter import WARCWriter
+from warcio.archiveiterator import ArchiveIterator
 
-from crawler.ingest import IngestError, ingest
+from crawler.ingest import ingest
 from data.migrations import open_store
+from tests.archives import PAGE, read, warc
 
-PAGE = b"<title>Shop</title><p>100 % real fans</p>"
-
-
-def warc(path: Path, *records: tuple[str, bytes, dict[str, str]], gz: bool = True) -> Path:
-    """Write a WARC file of responses (address, body as sent, headers)."""
-    with path.open("wb") as file:
-        writer = WARCWriter(file, gzip=gz)
-        for url, body, headers in records:
-            status = headers.pop(":status", "200 OK")
-            http = StatusAndHeaders(status, [("Content-Type", "text/html"), *headers.items()], protocol="HTTP/1.1")
-            date = {"WARC-Date": "2025-05-05T05:05:05Z"}
-            writer.write_record(
-                writer.create_warc_record(url, "response", io.BytesIO(body), warc_headers_dict=date, http_headers=http)
-            )
-    return path
-
-
-def read(folder: Path, *paths: Path, url: str | None = None) -> tuple[dict[str, Any], list[Any], str]:
-    db = open_store(folder / "fantomes.db")
-    problems = ""
-    try:
-        result = ingest(db, folder / "archive", list(paths), url)
-    except IngestError as error:
-        result, problems = error.result, str(error)
-    query = "SELECT url, sha256, warc, warc_offset, warc_length, fetched_at, source_id FROM pages ORDER BY id"
-    return result["outcomes"], db.execute(query).fetchall(), problems
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -84,15 +62,15 @@ def test_reading_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_odd_records_are_counted(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"<p>" + b"fans " * 20_000_000)
+    bomb = gzip.compress(b"<p>" + b"fans " * 3_000_000)
     path = warc(
         tmp_path / "a.warc.gz",
         ("http://a.example/404", PAGE, {":status": "404 Not Found"}),
         ("http://a.example/pdf", b"%PDF-1.7", {}),
         ("http://a.example/bomb", bomb, {"Content-Encoding": "gzip"}),
-        ("http://a.example/bomb2", brotli.compress(b"fans " * 20_000_000), {"Content-Encoding": "br"}),
-        ("http://a.example/bomb3", zstd.compress(b"fans " * 20_000_000), {"Content-Encoding": "gzip, zstd"}),
-        ("http://a.example/big", b"<p>" + b"fans " * 10_000_000, {}),
+        ("http://a.example/bomb2", brotli.compress(b"fans " * 3_000_000), {"Content-Encoding": "br"}),
+        ("http://a.example/bomb3", zstd.compress(b"fans " * 3_000_000), {"Content-Encoding": "gzip, zstd"}),
+        ("http://a.example/big", b"<p>" + b"fans " * 3_000_000, {}),
         ("http://a.example/odd", PAGE, {"Content-Encoding": "compress"}),
         ("http://a.example/liar", PAGE + b"\x00" * 50, {"Content-Encoding": "br"}),
         ("mailto:a@a.example", PAGE, {}),
@@ -129,8 +107,10 @@ def test_one_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     one_member.write_bytes(gzip.compress(gzip.decompress(good.read_bytes()) * 3))
     noise = tmp_path / "noise.warc.gz"
     noise.write_bytes(b"\x1f\x8b" + b"noise" * 100)
-    outcomes, pages, problems = read(tmp_path, tmp_path / "missing.warc", noise, tmp_path, one_member, good)
+    (tmp_path / "nothing").mkdir()
+    outcomes, pages, problems = read(tmp_path, tmp_path / "missing.warc", noise, tmp_path / "nothing", one_member, good)
     assert len(problems.splitlines()) == 4
+    assert "unpack the file" in problems
     assert f"{tmp_path / 'missing.warc'}: No such file or directory" in problems
     assert outcomes["stored"] >= 1
     assert pages
@@ -180,3 +160,141 @@ def test_a_saved_file_that_is_no_page_says_why(tmp_path: Path, body: bytes, word
     path.write_bytes(body)
     _, pages, problems = read(tmp_path, path)
     assert (pages, words in problems, str(path) in problems) == ([], True, True)
+
+
+def test_a_folder_is_read_in_order_and_what_is_no_page_is_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "b_files").mkdir(parents=True)
+    (folder / "b.html").write_bytes(b"<p>b real fans")
+    (folder / "b_files" / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    (folder / "b_files" / "a.js").write_bytes(b"document.write('<p>real fans')")
+    (folder / "a.html").write_bytes(b"<p>a real fans")
+    (folder / "data.json").write_bytes(b'{"text": "<p>real fans"}')
+    (folder / "feed.xml").write_bytes(
+        b'<rss version="2.0"><channel><item><link>http://a.example/</link></item></channel></rss>'
+    )
+    os.mkfifo(folder / "pipe")
+    warc(folder / "z.warc.gz", ("http://z.example/", PAGE, {}))
+    outcomes, pages, problems = read(tmp_path, folder)
+    assert (outcomes, problems) == ({"stored": 3, "not-text": 3, "feed": 1}, "")
+    assert [Path(page[0]).name for page in pages] == ["a.html", "b.html", "z.example"]
+
+
+AD = {
+    "id": "101", "page_id": "7", "page_name": "Likeo", "ad_creative_bodies": ["100 % real fans"],
+    "ad_snapshot_url": "https://www.facebook.com/ads/archive/render_ad/?id=101&access_token=EAASECRET",
+    "ad_delivery_start_time": "2025-02-03",
+}  # fmt: skip
+
+
+def test_an_export_of_ads_is_archived_and_each_ad_refers_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "ads.json"
+    path.write_text(json.dumps({"data": [AD, AD | {"id": "102"}]}))
+    result = ingest(open_store(tmp_path / "fantomes.db"), tmp_path / "archive", [path])
+    assert result["outcomes"] == {"stored": 2}
+    assert "access token" in result["warnings"][0]
+    db = open_store(tmp_path / "fantomes.db")
+    ads = db.execute("SELECT kind, ad, advertiser FROM pages JOIN ads ON page_id = pages.id ORDER BY ad").fetchall()
+    assert ads == [("ad", "101", "Likeo"), ("ad", "102", "Likeo")]
+    (archived,) = (tmp_path / "archive").glob("*.warc.gz")
+    assert b"EAASECRET" not in gzip.decompress(archived.read_bytes())
+    with archived.open("rb") as file:
+        heads = [
+            record.rec_headers for record in ArchiveIterator(file) if record.rec_type in ("resource", "conversion")
+        ]
+    assert [head["WARC-Refers-To"] for head in heads] == [None] + [heads[0]["WARC-Record-ID"]] * 2
+    assert ingest(db, tmp_path / "archive", [path])["outcomes"] == {"unchanged": 2}
+
+
+def test_a_panel_s_services_need_the_panel_s_address(tmp_path: Path) -> None:
+    path = tmp_path / "services.json"
+    path.write_text(
+        json.dumps(
+            [{"service": 1, "name": "Followers R30", "type": "Default", "rate": "0.90", "min": "10", "max": "10000"}]
+        )
+    )
+    _, pages, problems = read(tmp_path, path)
+    assert (pages, "--url" in problems) == ([], True)
+    _, pages, _ = read(tmp_path, path, url="https://panel.example/")
+    assert [page[0] for page in pages] == ["https://panel.example/"]
+    assert open_store(tmp_path / "fantomes.db").execute("SELECT name, price FROM offers").fetchall() == [
+        ("Followers R30", "0.90")
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "<p>real fans"}',
+        b'{"a": "<p>real fans"}\n{"a": 1}',
+        "\ufeff[1]".encode(),
+        "{}".encode("utf-16"),
+        b"real fans",
+        b"document.write('<p>real fans')",
+        b"<svg><text>real fans</text></svg>",
+        b'<?xml version="1.0"?><svg><text>real fans</text></svg>',
+    ],
+)
+def test_what_is_no_html_is_no_page(tmp_path: Path, body: bytes) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(body)
+    _, pages, problems = read(tmp_path, path)
+    assert (pages, "not-text" in problems) == ([], True)
+    assert not list((tmp_path / "archive").glob("*.warc.gz"))
+
+
+INGEST = """
+import sys
+from pathlib import Path
+from crawler.ingest import ingest
+from data.migrations import open_store
+folder = Path(sys.argv[1])
+ingest(open_store(folder / "fantomes.db"), folder / "archive", [folder / "a.warc.gz"], progress=print)
+"""
+
+
+def test_a_killed_ingest_is_completed_by_a_rerun(tmp_path: Path) -> None:
+    path = warc(
+        tmp_path / "a.warc.gz", *((f"http://a.example/{n}", f"<p>{n} real fans".encode(), {}) for n in range(400))
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", INGEST, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT, bufsize=0
+    )
+    assert process.stdout is not None
+    process.stdout.read(100)
+    process.kill()
+    process.communicate()
+    before = open_store(tmp_path / "fantomes.db").execute("SELECT count(*) FROM pages").fetchone()[0]
+    assert 0 < before < 400
+    outcomes, pages, problems = read(tmp_path, path)
+    assert (outcomes, problems) == ({"stored": 400 - before, "unchanged": before}, "")
+    assert len(pages) == 400
+    blocks = "SELECT count(*) FROM pages WHERE id NOT IN (SELECT page_id FROM blocks)"
+    assert open_store(tmp_path / "fantomes.db").execute(blocks).fetchone() == (0,)
+
+
+def test_a_saved_page_of_a_store_is_an_app_s(tmp_path: Path) -> None:
+    _, pages, problems = read(tmp_path, ROOT / "tests" / "pages" / "apps" / "play-en.html")
+    assert ([urlsplit(page[0]).hostname for page in pages], problems) == (["play.google.com"], "")
+    assert open_store(tmp_path / "fantomes.db").execute("SELECT kind FROM pages").fetchone() == ("app",)
+
+
+def test_xhtml_and_other_charsets_are_html(tmp_path: Path) -> None:
+    for number, body in enumerate(
+        [
+            b'<?xml version="1.0"?>\n<!DOCTYPE html><html><p>real fans 1</p></html>',
+            "<p>real fans 2 é".encode("utf-16"),
+            "\ufeff\n<!-- c --><p>real fans 3".encode(),
+            b"<html><head><rdf:RDF></rdf:RDF></head><p>real fans 4",
+        ]
+    ):
+        (tmp_path / f"{number}.html").write_bytes(body)
+    outcomes, _, problems = read(tmp_path, *sorted(tmp_path.glob("*.html")))
+    assert (outcomes, problems) == ({"stored": 4}, "")
+
+
+def test_one_address_is_not_given_to_two_pages(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.html").write_bytes(PAGE)
+    _, pages, problems = read(tmp_path, tmp_path / "a.html", tmp_path / "b.html", url="http://known.example/")
+    assert (pages, "not of 2 files" in problems) == ([], True)

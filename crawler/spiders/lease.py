@@ -21,16 +21,20 @@ from twisted.python.failure import Failure
 
 from crawler import health
 from crawler.archive import Archive, now
+from crawler.evidence.stored import remember_head
 from crawler.found import Found
 from crawler.frontier import Frontier, FrontierError, Lease, Link, clean, crawler_id
-from crawler.page import Capture, NotAPage, Page, Record
+from crawler.page import Capture, NotAPage, Page, Record, read_page
+from crawler.panels import is_interface
 from crawler.replay import replay
 from crawler.scope import outcome_of
 from crawler.sources import Source
-from crawler.spiders import feed, site
+from crawler.spiders import adlibrary, feed, panel, site
 from crawler.store import held
 from data.domains import registrable_domain
+from data.migrations import write
 
+CHALLENGES = (401, 403, 429, 503)  # statuses that bot checks come with
 IDLE = 0.2  # seconds until the next look into the frontier, unless a visit ends before
 
 
@@ -59,6 +63,8 @@ class LeaseSpider(scrapy.Spider):
         "site": site.read,
         "feed": feed.read,
         "ads": site.read,  # of depth 0: nothing is followed
+        "adlibrary": adlibrary.read,
+        "panel": panel.read,
     }
 
     def __init__(
@@ -102,6 +108,8 @@ class LeaseSpider(scrapy.Spider):
 
     def _tell(self) -> None:
         health.save_stats(self.db, crawler_id(), self.runs, self.crawler.stats)
+        with write(self.db):
+            remember_head(self.db, self.archive.head())
 
     def stop_because(self, error: Exception | str) -> None:
         """End the crawl in good order; leases that are still out return, and nothing stored is lost."""
@@ -127,6 +135,8 @@ class LeaseSpider(scrapy.Spider):
                     yield self._request(lease)
                 except ValueError:
                     yield Visit(lease, self.runs[lease.run], "bad-address")
+                except adlibrary.Stopped as stop:
+                    self.stop_because(str(stop))
             if not leases:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.settled.wait(), IDLE)
@@ -138,10 +148,17 @@ class LeaseSpider(scrapy.Spider):
         if lease.depth and source.kind != "feed":
             meta["stay_on"] = registrable_domain(urlsplit(lease.url).hostname or "")
         headers: dict[str, str] = {}
-        if (known := held(self.db, lease.url)) and (self.archive.folder / str(known["warc"])).exists():
+        if source.render:  # unconditionally: the answer may be the same while what its scripts load has changed
+            meta |= {"render": True, "screenshot": source.screenshot}
+        elif (known := held(self.db, lease.url)) and (self.archive.folder / str(known["warc"])).exists():
             meta["known"] = known
             conditions = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]}
             headers = {name: str(value) for name, value in conditions.items() if value}
+        if source.kind == "adlibrary":
+            signature, secret = adlibrary.signed(lease.url, source)
+            headers, meta = headers | signature, meta | secret
+        if source.kind == "panel" and is_interface(lease.url):
+            raise ValueError("an address of a panel's interface is never asked")
         return scrapy.Request(
             lease.url,
             callback=self.parse,
@@ -155,19 +172,36 @@ class LeaseSpider(scrapy.Spider):
     def parse(self, response: Response, lease: Lease) -> Iterator[Visit]:
         source = self.runs[lease.run]
         visit = Visit(lease, source, f"http-{response.status}", final_url=response.url)
-        if response.status in (200, 304):
+        if response.status in (200, 304) or source.kind == "adlibrary":  # Meta's errors are answers too
             try:
                 found = self.readers[source.kind](self._capture(response, lease), lease, source, self.archive)
                 visit.outcome, visit.pages, visit.links = found.outcome, found.pages, found.links
                 visit.failed = found.failed
+            except adlibrary.Stopped as stop:
+                self.stop_because(str(stop))
+                if stop.again:
+                    return  # the lease stays out: the next crawl goes on with this very address
+                visit.outcome, visit.failed = stop.outcome, True
             except NotAPage as none:
                 visit.outcome = none.reason
                 self.logger.info("%s: %s", response.url, none)
             except Exception:  # a page that we cannot read must not hold its lease: it is counted, and archived
                 visit.outcome, visit.failed = "unreadable", True
                 self.logger.exception("%s: cannot be read", response.url)
-        visit.failed = visit.failed or response.status >= 500 or response.status == 429
+        elif response.status in CHALLENGES and self._is_challenge(response, lease):
+            visit.outcome = "challenge"
+        busy = response.status >= 500 or response.status == 429
+        visit.failed = visit.failed or (busy and not visit.links)  # Meta's 500 that leads on is dealt with
         yield visit
+
+    def _is_challenge(self, response: Response, lease: Lease) -> bool:
+        try:
+            read_page(self._capture(response, lease))
+        except NotAPage as none:
+            return none.reason == "challenge"
+        except Exception:  # as above: what cannot be read is counted by its status
+            self.logger.exception("%s: cannot be read", response.url)
+        return False
 
     def failed(self, failure: Failure) -> Iterator[Visit]:
         lease: Lease = failure.request.cb_kwargs["lease"]  # type: ignore[attr-defined]

@@ -1,53 +1,53 @@
-"""Sites: from a page to the other pages of the same registered domain."""
+"""Sites: from a page to the other pages of the same registered domain.
 
-import re
+Only what a link leads to is visited, with GET; no form is ever sent. Links marked nofollow are followed: the mark is
+for the ranking of search engines; what a crawler may visit stands in robots.txt, and terms often stand behind it.
+"""
+
+from functools import lru_cache
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from crawler.archive import Archive
 from crawler.found import Found
 from crawler.frontier import Lease, Link, clean
 from crawler.page import Capture, Page, read_page
 from crawler.sources import Source
+from crawler.traps import MENU, Budget, is_trap, language_of, plain, priority
 from data.domains import registrable_domain
 
-# Never followed: what is no page, what changes something (baskets, log-ins), and what has no end (calendars, sorting).
-NOT_A_PAGE = re.compile(
-    r"\.(?:pdf|jpe?g|png|gif|webp|svg|ico|css|js|mjs|json|xml|rss|atom|txt|zip|gz|rar|7z|exe|dmg|apk|mp[34]|avi|mov|webm"
-    r"|woff2?|ttf|eot|docx?|xlsx?|pptx?|csv)$",
-    re.I,
-)
-NOT_FOR_READERS = re.compile(
-    r"/(?:cart|basket|panier|checkout|commande|login|log-in|signin|connexion|logout|register|inscription|wp-admin|wp-json"
-    r"|calendar|calendrier|feed)(?:/|$)|[?&](?:add-to-cart|replytocom|orderby|sort|date|month|share)=",
-    re.I,
-)
-MAX_URL = 500  # characters; longer ones are made by machines
+# by crawl (an Archive is opened for each) and run; a crawl that goes on later starts with a new budget
+_budgets: WeakKeyDictionary[Archive, dict[int, Budget]] = WeakKeyDictionary()
 
 
 def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Found:
     """The page and where it leads. Raises NotAPage."""
     page = read_page(capture)
-    return Found(pages=[page], links=links(page, lease.depth, source))
+    budgets = _budgets.setdefault(archive, {})
+    budget = budgets.setdefault(lease.run, Budget(source.max_pages))
+    found = [link for link in links(page, lease.depth, source) if budget.allows(link.url, link.priority)]
+    return Found(pages=[page], links=found)
 
 
 def links(page: Page, depth: int, source: Source) -> list[Link]:
-    """Addresses on `page` to visit next, in the order of the page."""
+    """Addresses on `page` to visit next: what the firm says of itself first, odd addresses last."""
     if depth >= source.max_depth:
         return []
     home = registrable_domain(urlsplit(page.capture.url).hostname or "")
-    found: dict[str, None] = {}
-    for url, _ in page.links:
+    language = language_of(page.capture.url)
+    found: dict[str, Link] = {}
+    for raw, text in page.links:
         try:
-            if len(url) <= MAX_URL and _is_followed(url, home):
-                found[clean(url)] = None
+            if home is None or registrable_domain(urlsplit(raw).hostname or "") != home:
+                continue
+            url = _address(raw)
         except ValueError:
             continue  # "http://shop.example:99999/" leads nowhere
-    return [Link(url) for url in found]
+        if url not in found and not is_trap(url):
+            found[url] = Link(url, priority=priority(url, text, language))
+    return sorted(found.values(), key=lambda link: -link.priority)
 
 
-def _is_followed(url: str, home: str | None) -> bool:
-    parts = urlsplit(url)
-    if home is None or registrable_domain(parts.hostname or "") != home:
-        return False
-    tail = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    return not NOT_A_PAGE.search(parts.path) and not NOT_FOR_READERS.search(tail)
+@lru_cache(MENU)
+def _address(raw: str) -> str:
+    return clean(plain(raw))

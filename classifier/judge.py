@@ -1,0 +1,63 @@
+"""Pages given as blocks -> who speaks on them and what they claim: the classifier for callers that have no store."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spacy.tokens import Doc
+
+from classifier.features import Text
+from classifier.model import load_model
+from classifier.pipeline import PageInput, judge_pages
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one block claims. `quote` = its text[start:end], counted in Unicode characters of the text as given."""
+
+    label: str
+    score: float  # calibrated probability
+    block: int  # place of the block on its page, from 0
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Of one page. Claims are judged in the languages of the corpus only: elsewhere none is not a finding."""
+
+    model: str  # version
+    lang: str
+    voice: str
+    voice_score: float  # probability of that voice
+    claims: list[Claim]
+
+
+def judge(pages: Iterable[Sequence[tuple[str, str]]], model_dir: Path) -> Iterator[Judgement]:
+    """One judgement a page, in order. A page is its blocks, (kind, text) in reading order, as the crawler stores them.
+
+    Says what `classify` says of the same blocks. Pages are read in batches: memory stays bounded, however many there
+    are. Not for several threads at once. Raises ClassifierError when there is no model.
+    """
+    version = load_model(model_dir).version
+    waiting: deque[Sequence[tuple[str, str]]] = deque()
+
+    def inputs() -> Iterator[PageInput]:
+        for blocks in pages:
+            waiting.append(blocks)
+            before = ["", *(text for _, text in blocks)]
+            yield PageInput([Text(text, kind, context) for (kind, text), context in zip(blocks, before, strict=False)])
+
+    for lang, doc in judge_pages(inputs(), model_dir):
+        claims = list(_claims(doc, waiting.popleft()))
+        yield Judgement(version, lang, doc._.voice, float(doc._.voice_score), claims)
+
+
+def _claims(doc: Doc, blocks: Sequence[tuple[str, str]]) -> Iterator[Claim]:
+    group = doc.spans["claims"]
+    starts = [block.start_char for block in doc.spans["blocks"]]
+    for claim, score, place in zip(group, group.attrs["scores"], group.attrs["blocks"], strict=True):
+        start, end = claim.start_char - starts[place], claim.end_char - starts[place]
+        yield Claim(claim.label_, score, place, start, end, blocks[place][1][start:end])

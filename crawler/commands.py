@@ -1,0 +1,163 @@
+"""Commands of this room alone: what comes in by files and archives, and the evidence."""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from data.console import (
+    archive_option,
+    bar,
+    contact_option,
+    counted,
+    db_option,
+    existing,
+    json_option,
+    quiet_option,
+    say,
+    told,
+    warn,
+)
+from data.migrations import open_store
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option("--url", help="Address of a saved page, or of the panel whose services a file lists, if you know it.")
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Read files captured or saved by others.
+
+    WARC (gzipped or not), WACZ, saved HTML, exports of ad libraries, panels' lists of services, apps' pages in a store.
+    Of a folder, all files below it.
+    """
+    from crawler.ingest import IngestError
+    from crawler.ingest import ingest as run
+
+    problem = None
+    with told(), bar("Reading records", quiet) as progress:
+        try:
+            result = run(open_store(db), archive, list(paths), url, progress)
+        except IngestError as error:
+            problem, result = error, error.result
+    warn(result["warnings"])
+    say(result, quiet, as_json, [f"read {result['files'] - result['broken']} files: {counted(result['outcomes'])}"])
+    if problem is not None:
+        raise click.ClickException(str(problem))
+
+
+@click.command()
+@click.argument("what", metavar="DOMAIN|ADDRESS")
+@contact_option
+@click.option("--index", default="https://index.commoncrawl.org/", show_default=True, help="Server of the index.")
+@click.option("--data", default="https://data.commoncrawl.org/", show_default=True, help="Server of the WARC files.")
+@click.option("--most", default=200, show_default=True, type=click.IntRange(min=1), help="Captures to fetch at most.")
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def commoncrawl(
+    what: str,
+    contact: str | None,
+    index: str,
+    data: str,
+    most: int,
+    db: Path,
+    archive: Path,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Fetch what Common Crawl holds of a domain, to date a claim.
+
+    The first and the last capture of each address, as they are. An ADDRESS may end in * for all that begins so.
+    """
+    from crawler.commoncrawl import commoncrawl as run
+
+    with told(), bar("Fetching captures", quiet) as progress:
+        result = run(open_store(db), archive, what, contact, index, data, most, progress)
+    warn(result["warnings"])
+    lines = [f"{result['captures']:,} captures found, {result['fetched']:,} fetched: {counted(result['outcomes'])}"]
+    say(result, quiet, as_json, lines)
+
+
+@click.group()
+def evidence() -> None:
+    """Check the evidence, hand it out, have it stamped."""
+
+
+@evidence.command()
+@click.option(
+    "--root-certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Certificate (PEM) that time stamps must lead back to.",
+)
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def verify(root_certificate: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Check every byte of the archive, and the store against it, offline."""
+    from crawler.evidence.verify import verify as run
+
+    size = sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
+    with told(), bar("Checking", quiet, size) as progress:
+        root = root_certificate.read_bytes() if root_certificate else None
+        report = run(archive, open_store(db) if db.exists() else None, progress, root)
+    for problem in report.problems:
+        click.echo(str(problem), err=True)
+    lines = [*report.notes, f"{counted(report.counts)}: {len(report.problems) or 'no'} problems"]
+    say(report.as_json(), quiet, as_json, lines)
+    sys.exit(bool(report.problems))
+
+
+@evidence.command()
+@click.argument("what", metavar="VENDOR|CLAIM|ADDRESS")
+@click.option(
+    "--out", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A .wacz file; else named after WHAT."
+)
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def export(what: str, out: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Write the captures behind a vendor, a claim or an address as one WACZ file."""
+    from crawler.archive import SOFTWARE
+    from crawler.evidence.wacz import export as run
+
+    name = re.sub(r"[^\w.-]+", "-", what).strip("-.")[:80] or "evidence"
+    with told():
+        result = run(open_store(existing(db)), archive, what, out or Path(f"{name}.wacz"), SOFTWARE)
+    text = f"{result['file']}: {result['pages']} captures, {result['claims']} claims, SHA-256 {result['sha256']}"
+    say(result, quiet, as_json, [text])
+
+
+@evidence.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@quiet_option
+@json_option
+def check(file: Path, quiet: bool, as_json: bool) -> None:
+    """Check a WACZ file, ours or anybody's."""
+    from crawler.evidence.check import check as run
+
+    problems = run(file)
+    say({"file": str(file), "problems": problems}, quiet, as_json, problems or [f"{file}: whole"])
+    sys.exit(bool(problems))
+
+
+@evidence.command()
+@click.argument("service", metavar="ADDRESS")
+@archive_option
+@quiet_option
+@json_option
+def stamp(service: str, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Have a time-stamping service (RFC 3161) confirm that the evidence is there today."""
+    from crawler.archive import SOFTWARE
+    from crawler.evidence.stamp import stamp as run
+
+    with told():
+        name = run(archive, service, SOFTWARE)
+    say({"file": str(archive / name)}, quiet, as_json, [str(archive / name)])
