@@ -192,6 +192,11 @@ async def labels(db: "Database", t: Messages, request: Request) -> tuple[str, Co
     return "labels", {"labels": found}
 
 
+async def sources(db: "Database", t: Messages, request: Request) -> tuple[str, Context]:
+    """Where was read, and how it went."""
+    return "sources", {"sources": await reading.sources(db)}
+
+
 async def about(db: "Database", t: Messages, request: Request) -> tuple[str, Context]:
     """Method, limits, right of reply."""
     taxonomy = load_taxonomy()
@@ -212,6 +217,7 @@ VIEWS: list[tuple[str, View]] = [
     (r"capture/(?P<id>[0-9]{1,18})/record\.warc\.gz", record),
     (r"search", find),
     (r"labels", labels),
+    (r"sources", sources),
     (r"about", about),
     (r".*", nowhere),
 ]

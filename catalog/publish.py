@@ -23,21 +23,28 @@ from catalog.policy import PublicationPolicy, load_policy
 from catalog.shelves import fill_shelves, fill_store_labels
 from catalog.taxonomy import Policy, load_taxonomy
 from catalog.vendors import LATEST_PAGES
+from data.views import create_views
 
 Row = dict[str, Any]
 
 
 def publish(
-    db: Database, archive: Path, catalog_path: Path, progress: Callable[[int], None] = lambda n: None
+    db: Database,
+    archive: Path,
+    catalog_path: Path,
+    progress: Callable[[int], None] = lambda n: None,
+    health: list[Row] | None = None,
 ) -> dict[str, Any]:
     """Build the catalogue at `catalog_path` from the store `db`, with the evidence out of the folder `archive`.
 
     The catalogue is written beside its place and then moved there: a reader sees the old or the new one, and a failure
-    leaves the old one. Claims need a vendor (assign_vendors) and a rule of the policy that lets them through; a page
-    whose evidence is absent or wrong is left out. `progress` gets 1 for each page looked at.
+    leaves the old one. Claims need a vendor (assign_vendors) and a rule of the policy that lets them through, or a
+    person who confirmed them; what a person rejected is never published. A page whose evidence is absent or wrong is
+    left out. `progress` gets 1 for each page looked at; `health` has a row for each source (id, kind, title, health,
+    state, finished_at, gave, pages, blocks), for the page that shows them.
 
     Returns counts (sources, vendors, pages, blocks, claims, labels: {label: claims}, without_vendor, below_policy,
-    without_evidence), `version` and `warnings` (a line for each page without evidence). Raises CatalogError.
+    rejected, without_evidence), `version` and `warnings` (a line for each page without evidence). Raises CatalogError.
     """
     taxonomy = load_taxonomy()
     policy = load_policy(taxonomy.labels)
@@ -55,6 +62,8 @@ def publish(
             catalog.executescript((files("catalog") / "schema.sql").read_text(encoding="utf-8"))
             fill_store_labels(db, taxonomy)
             fill_shelves(catalog, taxonomy)
+            create_views(db)
+            _fill_sources(catalog, health or [])
             counts = _fill(db, catalog, archive, policy, list(taxonomy.policies.values()), progress)
             catalog.executescript((files("catalog") / "indexes.sql").read_text(encoding="utf-8"))
             _describe(catalog, policy, counts)
@@ -78,7 +87,7 @@ def _fill(
     progress: Callable[[int], None],
 ) -> Row:
     """Copy what may be published, page by page."""
-    counts: Row = {"without_vendor": 0, "below_policy": 0, "without_evidence": 0, "warnings": []}
+    counts: Row = {"without_vendor": 0, "below_policy": 0, "rejected": 0, "without_evidence": 0, "warnings": []}
     labels: Counter[str] = Counter()
     for page in db.query(f"{LATEST_PAGES} AND pages.voice IS NOT NULL ORDER BY pages.id"):
         progress(1)
@@ -101,23 +110,51 @@ def _fill(
     return counts
 
 
+def _fill_sources(catalog: sqlite3.Connection, health: list[Row]) -> None:
+    """The sources that have a file, with the state they are in; their addresses come with the pages published.
+
+    What was given to us as files is entered with its pages only: the name of a file is nobody's business.
+    """
+    for row in health:
+        if row["state"] is not None:
+            shown = {"url": None, "last_run_at": row["finished_at"] or row["started_at"], "last_gave_at": row["gave"]}
+            _insert(catalog, "sources", [row | shown])
+
+
 def _claims(db: Database, page: Row, policy: PublicationPolicy, counts: Row) -> list[Row]:
-    """The page's claims that a rule lets through, with what the catalogue adds; the others are counted."""
+    """The page's claims that a rule or a person lets through, with what the catalogue adds; the others are counted."""
     published = []
     query = """
-        SELECT claims.*, vendors.name AS vendor FROM claims LEFT JOIN vendors ON vendors.id = claims.vendor_id
+        SELECT claims.*, vendors.name AS vendor, decision, blocks.text AS block FROM claims
+        JOIN blocks ON blocks.id = claims.block_id
+        LEFT JOIN vendors ON vendors.id = claims.vendor_id
+        LEFT JOIN claim_decisions ON claim_decisions.claim_id = claims.id
         WHERE claims.page_id = ? ORDER BY block_id, start, claims.id"""
-    for claim in db.query(query, [page["id"]]):
-        let = policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
-        if let is None:
+    claims = list(db.query(query, [page["id"]]))
+    history = _history(db, page["url"]) if claims else {}
+    for claim in claims:
+        if claim["decision"] == "confirmed":
+            let: tuple[str, str] | None = ("review", "confirmed")
+        else:
+            values = (claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
+            let = policy.lets_through(*values)
+        if claim["decision"] == "rejected":
+            counts["rejected"] += 1
+        elif let is None:
             counts["below_policy"] += 1
         elif claim["vendor_id"] is None:
             counts["without_vendor"] += 1
         else:
             claim["policy"], claim["status"] = let
             extra = {"lang": page["lang"], "source_kind": page["source_kind"], "fetched_at": page["fetched_at"]}
-            published.append(claim | extra)
+            published.append(claim | extra | history[claim["block"]])
     return published
+
+
+def _history(db: Database, url: str) -> dict[str, Row]:
+    """Since when, until when the words of each claim of an address stood there, by the text of the block."""
+    names = "block, first_seen_at, last_seen_at, last_checked_at, gone_since"
+    return {row["block"]: row for row in db.query(f"SELECT {names} FROM claim_history WHERE url = ?", [url])}
 
 
 def _copy_page(
@@ -126,7 +163,8 @@ def _copy_page(
     vendor = next(iter(db.query("SELECT * FROM vendors WHERE id = ?", [claims[0]["vendor_id"]])))
     source = next(iter(db.query("SELECT * FROM sources WHERE id = ?", [page["source_id"]])))
     blocks = list(db.query("SELECT * FROM blocks WHERE page_id = ? ORDER BY position", [page["id"]]))
-    _insert(catalog, "sources", [source | {"url": defang(source["url"] or "")}])
+    _insert(catalog, "sources", [source])
+    catalog.execute("UPDATE sources SET url = ? WHERE id = ?", [defang(source["url"] or ""), source["id"]])
     _insert(catalog, "vendors", [vendor | {"domain": defang(vendor["domain"])}])
     _insert(catalog, "pages", [page | {"vendor_id": vendor["id"], "url": defang(page["url"])}])
     text = fold(" ".join([page["title"] or "", *(block["text"] for block in blocks)]))

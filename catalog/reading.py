@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from catalog.defang import defang
+
 if TYPE_CHECKING:  # Datasette loads its plugins while it is being imported
     from datasette.database import Database
 
@@ -66,7 +68,7 @@ async def vendor(db: "Database", vendor_id: str) -> Row | None:
     found = await one(
         db,
         """SELECT vendors.*, count(*) AS claims, count(DISTINCT page_id) AS pages, min(fetched_at) AS first,
-           max(fetched_at) AS last, max(source_kind = 'feed') AS releases
+           max(fetched_at) AS last, max(last_checked_at) AS checked, max(source_kind = 'feed') AS releases
            FROM vendors JOIN claims ON claims.vendor_id = vendors.id WHERE vendors.id = ?""",
         [vendor_id],
     )
@@ -78,7 +80,8 @@ async def vendor_quotes(db: "Database", vendor_id: str) -> list[Row]:
     return await rows(
         db,
         """SELECT id, label, quote, lang, source_kind, score, status, max(fetched_at) AS fetched_at, count(*) AS times,
-           count(DISTINCT page_id) AS pages FROM claims WHERE vendor_id = ?
+           count(gone_since) AS gone, gone_since, last_checked_at, count(DISTINCT page_id) AS pages
+           FROM claims WHERE vendor_id = ?
            GROUP BY label, quote ORDER BY pages DESC, score DESC""",
         [vendor_id],
     )
@@ -98,7 +101,7 @@ async def claim(db: "Database", claim_id: str) -> Row | None:
     """One claim with its page, block and vendor."""
     return await one(
         db,
-        """SELECT claims.*, blocks.position, blocks.kind, blocks.text, pages.url, pages.title, pages.last_seen_at,
+        """SELECT claims.*, blocks.position, blocks.kind, blocks.text, pages.url, pages.title,
            pages.published_at, pages.voice_score, vendors.domain FROM claims
            JOIN blocks ON blocks.id = block_id JOIN pages ON pages.id = claims.page_id
            JOIN vendors ON vendors.id = claims.vendor_id WHERE claims.id = ?""",
@@ -171,6 +174,15 @@ async def page_claims(db: "Database", page_id: int) -> list[Row]:
            ORDER BY position, start, claims.id""",
         [page_id],
     )
+
+
+async def sources(db: "Database") -> list[Row]:
+    """Where was read: `name` is the title of each source, defanged; files given to us come last."""
+    found = await rows(db, "SELECT * FROM sources ORDER BY health IS NULL, title COLLATE NOCASE, id")
+    for source in found:
+        words = (source["title"] or source["id"]).split()
+        source["name"] = " ".join(defang(word) if "." in word.strip(".,;:!?…") else word for word in words)
+    return found
 
 
 async def record(db: "Database", page_id: int) -> bytes | None:

@@ -33,7 +33,11 @@ CREATE TABLE labels_findings (
     label_id TEXT NOT NULL REFERENCES labels(id), finding_id TEXT NOT NULL REFERENCES findings(id),
     PRIMARY KEY (label_id, finding_id)
 );
-CREATE TABLE sources (id TEXT PRIMARY KEY, kind TEXT NOT NULL, url TEXT, title TEXT);
+CREATE TABLE sources (  -- a state (health): ok, below-floor, incomplete, silent, failing, never; null = given as a file
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, url TEXT, title TEXT, health TEXT,
+    last_run_at TEXT, last_gave_at TEXT,  -- the last visit; the last one that found a page, new or unchanged
+    pages INTEGER, blocks INTEGER  -- found by the last visit
+);
 CREATE TABLE vendors (id TEXT PRIMARY KEY, name TEXT NOT NULL, domain TEXT NOT NULL UNIQUE);
 CREATE TABLE pages (
     id INTEGER PRIMARY KEY, vendor_id TEXT NOT NULL REFERENCES vendors(id), title TEXT, url TEXT NOT NULL, lang TEXT,
@@ -56,6 +60,8 @@ CREATE TABLE claims (  -- a machine tag, never a verdict
     status TEXT NOT NULL, page_id INTEGER NOT NULL REFERENCES pages(id), block_id INTEGER NOT NULL REFERENCES blocks(id),
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, vendor TEXT NOT NULL, policy TEXT NOT NULL, rule TEXT,
     model TEXT NOT NULL,
+    -- when these very words stood on the page, and when somebody looked last; gone_since: null = not found missing
+    first_seen_at TEXT NOT NULL, last_seen_at TEXT NOT NULL, last_checked_at TEXT NOT NULL, gone_since TEXT,
     words TEXT NOT NULL, examples TEXT NOT NULL  -- why, as JSON: [[word, weight], ...], [[id, invented text], ...]
 );
 CREATE TABLE evidence (  -- the raw gzip member of the WARC record: this file alone lets a stranger verify

@@ -58,7 +58,7 @@ def assign_vendors(db: Database, progress: Callable[[int], None] = lambda n: Non
             domain = domain_of(page["url"])
             if domain in wires or page["kind"] in SPOKEN_FOR:
                 releases.add(page["id"])
-                domain = _subject(db, page["id"], known, wires)
+                domain = _subject(db, page, known, wires)
             elif domain is not None and domain not in known.platforms:
                 _count(db, domains.setdefault(domain, _Domain()), page, policy)
             if domain is not None:
@@ -118,11 +118,23 @@ def _wires(db: Database, known: KnownDomains) -> set[str]:
     return {domain for domain in found if domain is not None} | known.wires
 
 
-def _subject(db: Database, page_id: int, known: KnownDomains, wires: set[str]) -> str | None:
-    """The one outside domain that a release links to, or None when there is none or more than one."""
-    links = db.query("SELECT url FROM links WHERE page_id = ?", [page_id])
-    found = {domain_of(link["url"]) for link in links} - known.platforms - wires - {None}
-    return found.pop() if len(found) == 1 else None
+def _subject(db: Database, page: dict[str, Any], known: KnownDomains, wires: set[str]) -> str | None:
+    """The domain for which a page speaks that stands on somebody else's: the one site that it advertises, or nobody's.
+
+    Whoever pays for an ad may write another firm's address under it: the advertiser's name must spell the domain's.
+    """
+    release = next(db.query("SELECT advertised FROM releases WHERE page_id = ?", [page["id"]]), None)
+    if release is not None:
+        urls = [release["advertised"] or ""]
+    else:
+        urls = [link["url"] for link in db.query("SELECT url FROM links WHERE page_id = ?", [page["id"]])]
+    found = {domain_of(url) for url in urls} - known.platforms - wires - {None}
+    domain = found.pop() if len(found) == 1 else None
+    if domain is not None and page["kind"] == "ad":
+        ad = next(db.query("SELECT advertiser FROM ads WHERE page_id = ?", [page["id"]]), {"advertiser": None})
+        if _bare(domain.split(".")[0]) != _bare(ad["advertiser"] or ""):
+            return None
+    return domain
 
 
 def _count(db: Database, domain: _Domain, page: dict[str, Any], policy: PublicationPolicy) -> None:

@@ -129,8 +129,11 @@ def _base(tree: LexborHTMLParser, url: str) -> str:
 
 
 def _absolute(base: str, href: str) -> str | None:
+    href = href.strip()
+    if href.startswith(("https://", "http://")) and "[" not in href:
+        return href
     try:
-        return urljoin(base, href.strip()) if href.strip() else None
+        return urljoin(base, href) if href else None
     except ValueError:  # "http://[": a broken address is no link
         return None
 

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 from crawler import browser, health, samples
 from crawler.archive import SOFTWARE, Archive
 from crawler.copies import mark_copies
+from crawler.discovery import Discovery, Judge
 from crawler.evidence.stored import remember_head
 from crawler.frontier import Frontier, SqliteFrontier
 from crawler.settings import SETTINGS
@@ -36,22 +37,26 @@ def crawl(
     progress: Callable[[int], None] = lambda visits: None,
     overrides: Mapping[str, Any] | None = None,
     redis: str | None = None,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Crawl `sources`; returns counts by outcome and whether all runs came to their end. Once a process (Twisted).
 
     `contact`, an address or page where a site's keeper finds who crawls, goes into the user agent; it is required
     unless all sources are on loopback. `progress` is called with the number of addresses done.
     `redis` is the address of a frontier shared with other hosts; each has a store and archive of its own.
+    `judge` says how likely pages are promotion (crawler.discovery); sources with `discover: true` need it.
     `overrides` replace our Scrapy settings (tests: shorter waits, another server on loopback).
 
     Raises CrawlError, FrontierError, BrowserError.
     """
     if not contact and not all(source.loopback for source in sources):
         raise CrawlError("say who crawls: set FANTOMES_CONTACT (or --contact) to an e-mail address or a page about you")
+    if judge is None and (wanting := [source.id for source in sources if source.discover]):
+        raise CrawlError(f"{wanting[0]}: `discover: true` needs a trained model: run `fantomes train`")
     overrides = overrides or {}
     settings = {**SETTINGS, **overrides}
     frontier = _frontier(db, redis, settings["FRONTIER_ALIVE"], settings["FRONTIER_PER_HOST"])
-    return _crawl(db, frontier, archive, sources, contact, log_file, progress, settings, overrides)
+    return _crawl(db, frontier, archive, sources, contact, log_file, progress, settings, overrides, judge)
 
 
 def _frontier(db: Database, redis: str | None, alive: float, per_host: int) -> Frontier:
@@ -74,6 +79,7 @@ def _crawl(
     progress: Callable[[int], None],
     settings: Mapping[str, Any],
     overrides: Mapping[str, Any],
+    judge: Judge | None,
 ) -> dict[str, Any]:
     runs: dict[int, Source] = {}
     for source in sources:
@@ -99,6 +105,7 @@ def _crawl(
         if log_file is None:
             logging.getLogger("scrapy").addHandler(logging.NullHandler())
         crawler = process.create_crawler(LeaseSpider)
+        loopback = frozenset(crawler.settings.getdict("LOOPBACK_HOSTS"))
         task = process.crawl(
             crawler,
             db=db,
@@ -107,6 +114,7 @@ def _crawl(
             runs=runs,
             progress=progress,
             trouble=trouble,
+            discovery=Discovery(db, judge, sources, loopback) if judge else None,
         )
         process.start()
         if task.done() and not task.cancelled() and (error := task.exception()):

@@ -25,7 +25,7 @@ from data.problem import Problem
 ALIVE = (
     60.0  # seconds after which a crawler that gave no sign of life is taken for dead; it gives one every sixth of it
 )
-MAX_TRIES = 3  # crawlers that died over an address before it is given up
+MAX_TRIES = 5  # crawlers that died over an address before it is given up
 PER_HOST = 4  # addresses of one host leased at a time, so that a slow host does not hold the others
 TRACKING = (
     "utm_source utm_medium utm_campaign utm_term utm_content utm_id gclid fbclid msclkid dclid"

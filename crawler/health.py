@@ -1,4 +1,4 @@
-"""Health: what each run brought, in Scrapy's own stats, kept in the store; and whether a source still gives anything."""
+"""Health: what each run brought, in Scrapy's own stats, kept in the store; whether a source still gives anything."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,8 @@ from data.migrations import write
 
 PREFIX = "source/"  # source/<id>/<name>: what is counted for one source
 NORMAL = frozenset(  # outcomes that need nobody's attention; whatever is not named here is an error
-    "stored unchanged redirected feed empty-feed list ads no-ads smaller robots.txt robots not-text empty too-deep".split()
+    "stored unchanged redirected feed empty-feed list ads no-ads smaller robots.txt robots not-text empty"
+    " too-deep".split()
 )
 VALIDLY_EMPTY = frozenset({"empty-feed", "no-ads"})  # "nothing new" is an answer: a news sitemap holds two days only
 SILENT_AFTER = 7  # days; the slowest wires write weekly
@@ -73,7 +74,12 @@ def report(
 
 
 def _of_file(db: Database, source: Source, today: date, silent_after: int) -> dict[str, Any]:
-    last, *before = list(_runs(db, source.id)) or [None]
+    runs: list[dict[str, Any]] = []
+    for run in _runs(db, source.id):
+        runs.append(run)
+        if sum(bool(one["finished_at"]) for one in runs) > COMPARED and any(one["gave"] for one in runs):
+            break
+    last, before = (runs[0] if runs else None), runs[1:]
     gave = next((run["gave"] for run in (last, *before) if run and run["gave"]), None)
     row = _row(source.id, source.kind, source.title, gave, today) | {"runbook": source.runbook.strip()}
     if last is None:
@@ -123,7 +129,7 @@ def _row(source: str, kind: str, title: str | None, gave: str | None, today: dat
 
 
 def _runs(db: Database, source: str) -> Iterator[dict[str, Any]]:
-    """The runs of a source, the last one first, as far back as anybody asks."""
+    """The runs of a source, the last one first."""
     alive = [
         crawler
         for crawler, seen_at in db.execute("SELECT id, seen_at FROM crawlers").fetchall()
@@ -161,7 +167,7 @@ def _given(db: Database, run: int) -> tuple[int, str | None]:
 
 
 def _is_worked_on(db: Database, run: int, alive: list[str]) -> bool:
-    """Whether a living crawler holds addresses of the run, or has counted for it (between two requests it holds none)."""
+    """Whether a living crawler holds addresses of the run or, as between two requests it holds none, counts for it."""
     marks = ", ".join("?" * len(alive))
     query = (
         f"SELECT 1 FROM frontier WHERE run_id = ? AND state = 'leased' AND owner IN ({marks})"

@@ -4,7 +4,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom, resolve_encoding
 
@@ -13,6 +12,7 @@ from crawler.depth import too_deep
 from crawler.walls import wall
 
 MAX_BODY = 10_000_000  # bytes after decompression; the largest real page of this trade seen so far has 1.2 MB
+CONTROL = bytes(byte for byte in range(32) if not 9 <= byte <= 13 and byte != 27)
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -78,6 +78,7 @@ class Release:
     contact: str | None
     body: str
     signature: bytes
+    advertised: str | None = None
 
 
 @dataclass(slots=True)
@@ -152,7 +153,7 @@ def read_page(capture: Capture) -> Page:
         charset,
         shown.title,
         shown.blocks,
-        links=[(url, text) for url, text in shown.links if urlsplit(url).scheme in ("http", "https")],
+        links=[(url, text) for url, text in shown.links if url.startswith(("https://", "http://"))],
         published_at=capture.published_at or shown.published_at,
         text_sha256=digest(shown.blocks),
     )
@@ -189,7 +190,7 @@ def _is_binary(body: bytes) -> bool:
     head = body[:2048]
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")):  # UTF-16 and UTF-32 are full of zero bytes
         return False
-    control = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
+    control = len(head) - len(head.translate(None, CONTROL))
     return head.startswith((b"%PDF-", b"PK\x03\x04", b"\x1f\x8b")) or control > len(head) * 0.05
 
 

@@ -6,6 +6,7 @@ from typing import Self, cast
 from scrapy.crawler import Crawler
 from scrapy.exceptions import DropItem
 
+from crawler.discovery import Look, save_look
 from crawler.frontier import FrontierError, Settled, clean
 from crawler.spiders.lease import LeaseSpider, Visit
 from crawler.store import save_check, save_page
@@ -26,8 +27,9 @@ class StorePipeline:
         spider, source = self.spider, visit.source
         final_url = clean(visit.final_url) if visit.final_url else None
         try:
+            looks = self._discover(visit)
             visit.outcome, visit.failed = spider.frontier.settle(
-                visit.lease, lambda: self._store(visit), visit.links, source.max_pages, final_url
+                visit.lease, lambda: self._store(visit, looks), visit.links, source.max_pages, final_url
             )
         except (sqlite3.Error, FrontierError) as error:  # disk full, store locked, Redis gone for good
             spider.stop_because(error)
@@ -36,14 +38,28 @@ class StorePipeline:
             spider.logger.exception("%s: cannot be stored", visit.lease.url)
             visit.outcome, visit.failed, visit.pages = "unreadable", True, []
             spider.frontier.settle(visit.lease, lambda: Settled("unreadable", True), [], source.max_pages)
+        spider.out -= 1
         self._count(visit)
         spider.settled.set()
         spider.progress(1)
         return visit
 
-    def _store(self, visit: Visit) -> Settled:
+    def _discover(self, visit: Visit) -> list[Look]:
+        """Judge the pages of a source that discovers; where to go next takes the place of the links."""
+        spider, lease = self.spider, visit.lease
+        if spider.discovery is None or not visit.source.discover:
+            return []
+        looks = [spider.discovery.look(page) for page in visit.pages]
+        room = self.crawler.settings.getint("CONCURRENT_REQUESTS") - (spider.out - 1) - spider.offered
+        visit.links = spider.discovery.links(lease.run, visit.source, lease.depth, looks, room)
+        spider.offered += len(visit.links)
+        return looks
+
+    def _store(self, visit: Visit, looks: list[Look]) -> Settled:
         url = clean(visit.final_url) if visit.final_url else visit.lease.url
         new = [save_page(self.spider.db, visit.source.id, page) for page in visit.pages]
+        for look in looks:
+            save_look(self.spider.db, visit.lease.run, look)
         outcome = "unchanged" if visit.outcome == "stored" and not any(new) else visit.outcome
         if url not in {page.capture.url for page in visit.pages}:
             save_check(self.spider.db, url, visit.at, outcome)

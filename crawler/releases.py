@@ -37,8 +37,8 @@ class _Parts:
     all: set[int] = field(default_factory=set)  # those, their headings, and lines like "SOURCE Likeo Ltd"
 
 
-def read_release(page: Page, html: str) -> tuple[Release, str | None] | None:
-    """The release that `page` is, and the front page of the one site that it advertises; None when it is none.
+def read_release(page: Page, html: str) -> Release | None:
+    """The release that `page` is; None when it is none.
 
     A page is a release when a feed dates it, when its date line has a date, or when it is called one or has an about
     box and a second mark is there: the other of the two, a contact block, a date line, a date in its markup.
@@ -79,7 +79,7 @@ def read_release(page: Page, html: str) -> tuple[Release, str | None] | None:
     issuer = _issuer(lines, [name for name, _ in parts.about])
     if dated and issuer and squeeze(dated.place) in squeeze(issuer):
         dated = None  # "Likeo, 12 March 2026 - Internet" below a headline names who wrote it, not a place
-    release = Release(
+    return Release(
         wire=registrable_domain(urlsplit(url).hostname or "") or urlsplit(url).hostname or "",
         headline=headline,
         issuer=issuer,
@@ -89,8 +89,8 @@ def read_release(page: Page, html: str) -> tuple[Release, str | None] | None:
         contact=_text(lines, parts.contact) or None,
         body=body,
         signature=signature(body),
+        advertised=_advertised(_shown(lines, parts, body_lines), url),
     )
-    return release, _advertised(_shown(lines, parts, body_lines), url)
 
 
 def _headline(lines: list[Line], title: str | None, tree: LexborHTMLParser) -> int | None:

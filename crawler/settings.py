@@ -19,6 +19,7 @@ SETTINGS: dict[str, Any] = {
     "DOWNLOAD_DELAY_JITTER": 0,  # "at least" a second is not half a second now and then
     "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
     "CONCURRENT_REQUESTS": 16,
+    "CONCURRENT_ITEMS": 1,  # a visit gives one item, and Scrapy starts so many tasks for each answer
     "DOWNLOAD_TIMEOUT": 60,  # a server that hangs or drips costs a minute, three times
     "DOWNLOAD_MAXSIZE": crawler.page.MAX_BODY,  # holds for the body as sent and, by HttpCompression, unpacked
     "DOWNLOAD_WARNSIZE": 0,
@@ -35,7 +36,6 @@ SETTINGS: dict[str, Any] = {
     "TWISTED_DNS_RESOLVER": "crawler.scope.Resolver",
     "REMOTE_CONTROL_ENABLED": False,  # Scrapy 2.19 turns on a server that executes Python
     "TELNETCONSOLE_ENABLED": False,
-    "HTTPERROR_ALLOW_ALL": True,  # a 404 is an outcome to be counted, not an exception
     "DOWNLOADER_MIDDLEWARES": {
         "crawler.scope.ScopeMiddleware": 10,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
@@ -44,6 +44,16 @@ SETTINGS: dict[str, Any] = {
         "crawler.download.MetaRefresh": 580,
         "crawler.warc.WarcMiddleware": 860,
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,  # the scope knows registered domains
+    },
+    "SPIDER_MIDDLEWARES": {  # statuses, lengths and depths are ours to judge; nobody is told where we come from
+        f"scrapy.spidermiddlewares.{name}": None
+        for name in (
+            "start.StartSpiderMiddleware",
+            "httperror.HttpErrorMiddleware",
+            "referer.RefererMiddleware",
+            "urllength.UrlLengthMiddleware",
+            "depth.DepthMiddleware",
+        )
     },
     "ITEM_PIPELINES": {"crawler.pipeline.StorePipeline": 500},
     "EXTENSIONS": {"crawler.politeness.Politeness": 500},  # after AutoThrottle (0), whose delay it raises

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import asdict
-from urllib.parse import urlsplit
+from functools import lru_cache
 
 from sqlite_utils import Database
 
+from crawler.frontier import host_of
 from crawler.page import Capture, Page
 
 GONE = ("http-404", "http-410")  # what says that a page is no more; other failures may pass
@@ -58,11 +59,11 @@ def save_page(db: Database, source_id: str, page: Page) -> bool:
         [(page_id, position, block.kind, block.text) for position, block in enumerate(page.blocks)],
     )
     _save_details(db, page_id, page)
-    host = urlsplit(capture.url).hostname
-    outside = {url: text for url, text in reversed(page.links) if urlsplit(url).hostname not in (host, None)}
+    here = host_of(capture.url)
+    outside = {url: (page_id, url, host, text) for url, text in reversed(page.links) if (host := _host(url)) != here}
     db.conn.executemany(
         "INSERT INTO links (page_id, url, host, text) VALUES (?, ?, ?, ?)",
-        [(page_id, url, urlsplit(url).hostname, text) for url, text in outside.items()],
+        [row for row in outside.values() if row[2]],
     )
     return True
 
@@ -124,6 +125,14 @@ def _same_details(db: Database, page_id: int, page: Page) -> bool:
     names = ("advertiser", "payer", "started", "stopped", "landing")
     row = next(db.query("SELECT * FROM ads WHERE page_id = ?", [page_id]), {})
     return all(row.get(name) == getattr(page.ad, name) for name in names)
+
+
+@lru_cache(20_000)  # most links of a site stand on all its pages
+def _host(url: str) -> str:
+    try:
+        return host_of(url)
+    except ValueError:  # "http://[": a broken address is no link
+        return ""
 
 
 def _save_details(db: Database, page_id: int, page: Page) -> None:

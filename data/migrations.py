@@ -225,6 +225,7 @@ def kinds_of_source(db: Database) -> None:
             wire TEXT NOT NULL,  -- registrable domain that carries it
             headline TEXT, issuer TEXT, place TEXT, dated TEXT,  -- of the date line; dated: ISO 8601 date
             about TEXT, contact TEXT, body TEXT NOT NULL,
+            advertised TEXT,  -- front page of the one site that it speaks for; null = none, or several
             signature BLOB NOT NULL,  -- MinHash of the body
             original_id INTEGER REFERENCES pages(id)  -- the earliest copy of the same text; null = this one
         ) STRICT"""

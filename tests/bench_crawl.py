@@ -71,14 +71,14 @@ def page(number: int, size: int) -> bytes:
     script = "".join(f"var v{n}={{'k{chance.random()}':[{n},'{chance.choice(WORDS)}']}};" for n in range(size // 110))
     parts = [f"<html><head><title>Pack {number}</title><script>{script}</script></head><body>"]
     length = len(parts[0])
-    while length < size:
+    while length < size - 300:
         words = " ".join(chance.choices(WORDS, k=chance.randint(8, 34)))
         name = f"card-{length} col-md-{length % 12} elementor-widget-{chance.randint(0, 999)} wp-block-{length}"
         parts.append(f"<div class='{name}'><p class='text-{length % 7}'>{words}.</p></div>\n")
         if len(parts) % 7 == 0:
             parts.append(f"<li><a href='https://other{len(parts)}.example/{number}'>{words[:20]}</a></li>")
         length += len(parts[-1])
-    return "".join(parts).encode()[: size - 14] + b"</body></html>"
+    return "".join(parts).encode() + b"</body></html>"
 
 
 def serve(pages: int, size: int, ready: "multiprocessing.Queue[int]") -> None:

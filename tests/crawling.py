@@ -21,6 +21,8 @@ try:
     result = crawl(store, folder / "archive", wanted, None, folder / "log", overrides=settings, redis=redis)
 except (CrawlError, FrontierError) as error:
     result = {"error": str(error)}
+# of this program alone: getrusage would count what the process held that started it
+result["peak_kb"] = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 print(json.dumps(result))
 """
 FAST = {"DOWNLOAD_DELAY": 0, "AUTOTHROTTLE_ENABLED": False, "RETRY_TIMES": 0, "DOWNLOAD_TIMEOUT": 1}

@@ -215,6 +215,30 @@ def test_a_wire_is_a_wire_whatever_way_its_pages_came(store):
     assert set(owners(store).values()) == {None}
 
 
+@pytest.mark.parametrize(
+    ("advertised", "vendor"), [("http://likeo.example/", "likeo_example"), ("http://wire.example/", None), (None, None)]
+)
+def test_what_a_release_advertises_counts_more_than_its_links(store, advertised, vendor):
+    store.page("http://likeo.example/", CLAIM)
+    release = store.page(RELEASE, CLAIM, source="feed", links=("http://likeo.example/",))
+    row = {"page_id": release, "wire": "wire.example", "body": "b", "signature": b"", "advertised": advertised}
+    store.db.table("releases").insert(row)
+    assert owners(store)[RELEASE] == vendor
+
+
+@pytest.mark.parametrize(
+    ("advertiser", "vendor"),
+    [("Likéo", "likeo_example"), ("Likeo.", "likeo_example"), ("A rival", None), ("Likeo lovers", None), (None, None)],
+)
+def test_an_ad_is_a_vendor_s_only_when_its_advertiser_is(store, advertiser, vendor):
+    """Anybody may pay for an ad and write another firm's address under it."""
+    store.page("http://likeo.example/", CLAIM)
+    ad = store.page("https://www.facebook.com/ads/library/?id=1", CLAIM, links=("http://likeo.example/",))
+    store.db.execute("UPDATE pages SET kind = 'ad' WHERE id = ?", [ad])
+    store.db.table("ads").insert({"page_id": ad, "library": "meta", "ad": "1", "advertiser": advertiser})
+    assert owners(store)["https://www.facebook.com/ads/library/?id=1"] == vendor
+
+
 def test_only_the_latest_capture_counts(store):
     store.page("http://likeo.example/", CLAIM, fetched_at="2026-01-01T00:00:00Z")
     store.page("http://likeo.example/", TALK, voice="neutral", fetched_at="2026-02-01T00:00:00Z")

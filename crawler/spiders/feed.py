@@ -43,9 +43,8 @@ def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Fo
         return Found("list" if not deep else "too-deep", links=[] if deep else listed)
     if urlsplit(lease.url).path in ("", "/") or (judged := read_release(page, html)) is None:
         return Found(pages=[page])  # also a vendor's front page, which a release led to
-    page.release, site = judged
-    page.kind = "release"
-    return Found(pages=[page], links=[Link(site)] if site and source.max_depth else [])
+    page.release, page.kind = judged, "release"
+    return Found(pages=[page], links=[Link(judged.advertised)] if judged.advertised and source.max_depth else [])
 
 
 def sitemaps(body: bytes, url: str) -> list[Link]:

@@ -6,7 +6,7 @@ over a capture, so that a new kind is a new function and not a subclass.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -19,8 +19,9 @@ from scrapy.http import Response
 from sqlite_utils import Database
 from twisted.python.failure import Failure
 
-from crawler import health
+from crawler import discovery, health
 from crawler.archive import Archive, now
+from crawler.discovery import Discovery
 from crawler.evidence.stored import remember_head
 from crawler.found import Found
 from crawler.frontier import Frontier, FrontierError, Lease, Link, clean, crawler_id
@@ -65,6 +66,7 @@ class LeaseSpider(scrapy.Spider):
         "ads": site.read,  # of depth 0: nothing is followed
         "adlibrary": adlibrary.read,
         "panel": panel.read,
+        "discover": discovery.read,  # a site that says `discover: true`
     }
 
     def __init__(
@@ -75,12 +77,15 @@ class LeaseSpider(scrapy.Spider):
         runs: dict[int, Source],
         progress: Callable[[int], None],
         trouble: list[str],
+        discovery: Discovery | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.db, self.frontier, self.archive, self.runs, self.progress = db, frontier, archive, runs, progress
         self.trouble = trouble  # why the crawl had to stop, for the user
         self.settled = asyncio.Event()  # a visit has ended: there may be new addresses, or room for more
+        self.discovery = discovery
+        self.out = self.offered = 0  # leases we hold; candidates entered since we leased last, to be leased next
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
@@ -128,9 +133,14 @@ class LeaseSpider(scrapy.Spider):
             try:
                 if engine is not None and not engine.needs_backout():
                     leases = self.frontier.lease(delays, batch)
+                    self.out, self.offered = self.out + len(leases), 0
             except (sqlite3.Error, FrontierError) as error:  # disk full, store locked, Redis gone for good
                 self.stop_because(error)
             for lease in leases:
+                source = self.runs[lease.run]
+                if self.discovery and source.discover and self.discovery.enough(lease.run, source, lease.url):
+                    yield Visit(lease, source, "enough")
+                    continue
                 try:
                     yield self._request(lease)
                 except ValueError:
@@ -169,18 +179,20 @@ class LeaseSpider(scrapy.Spider):
             dont_filter=True,
         )
 
-    def parse(self, response: Response, lease: Lease) -> Iterator[Visit]:
+    # lists, not generators: of a generator Scrapy parses the source anew for each answer, to warn of a `return`
+    def parse(self, response: Response, lease: Lease) -> list[Visit]:
         source = self.runs[lease.run]
         visit = Visit(lease, source, f"http-{response.status}", final_url=response.url)
         if response.status in (200, 304) or source.kind == "adlibrary":  # Meta's errors are answers too
             try:
-                found = self.readers[source.kind](self._capture(response, lease), lease, source, self.archive)
+                reader = self.readers["discover" if source.discover else source.kind]
+                found = reader(self._capture(response, lease), lease, source, self.archive)
                 visit.outcome, visit.pages, visit.links = found.outcome, found.pages, found.links
                 visit.failed = found.failed
             except adlibrary.Stopped as stop:
                 self.stop_because(str(stop))
                 if stop.again:
-                    return  # the lease stays out: the next crawl goes on with this very address
+                    return []  # the lease stays out: the next crawl goes on with this very address
                 visit.outcome, visit.failed = stop.outcome, True
             except NotAPage as none:
                 visit.outcome = none.reason
@@ -192,7 +204,7 @@ class LeaseSpider(scrapy.Spider):
             visit.outcome = "challenge"
         busy = response.status >= 500 or response.status == 429
         visit.failed = visit.failed or (busy and not visit.links)  # Meta's 500 that leads on is dealt with
-        yield visit
+        return [visit]
 
     def _is_challenge(self, response: Response, lease: Lease) -> bool:
         try:
@@ -203,11 +215,11 @@ class LeaseSpider(scrapy.Spider):
             self.logger.exception("%s: cannot be read", response.url)
         return False
 
-    def failed(self, failure: Failure) -> Iterator[Visit]:
+    def failed(self, failure: Failure) -> list[Visit]:
         lease: Lease = failure.request.cb_kwargs["lease"]  # type: ignore[attr-defined]
         outcome = outcome_of(failure.value, failure.request.url)  # type: ignore[attr-defined]
         self.logger.info("%s: %s (%s)", lease.url, outcome, failure.getErrorMessage())
-        yield Visit(lease, self.runs[lease.run], outcome, failed=True)
+        return [Visit(lease, self.runs[lease.run], outcome, failed=True)]
 
     def _capture(self, response: Response, lease: Lease) -> Capture:
         """The answer; or, where the server repeats what it said before, what we have of that."""

@@ -1,0 +1,14 @@
+"""Domains that are never a seller's own: platforms and press-release wires (data/lookups/platforms.yml)."""
+
+from functools import cache
+
+import yaml
+
+from data import DATA
+
+
+@cache
+def not_vendors() -> frozenset[str]:
+    """Registrable domains of platforms and wires: a link to one of them leads to no seller's site."""
+    listed = yaml.safe_load((DATA / "lookups" / "platforms.yml").read_text("utf-8"))
+    return frozenset([*listed["platforms"], *listed["wires"]])
