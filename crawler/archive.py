@@ -7,15 +7,17 @@ caller gets it back: a kill -9 leaves at most bytes that no line of the chain kn
 import fcntl
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from w3lib.url import safe_url_string
 
-from crawler.evidence.cdxj import index
+from crawler.evidence.cdxj import entry_line, index
 from crawler.evidence.manifest import MANIFEST, ArchiveError, Chain, Head, covered, entry, write_at
 from crawler.evidence.member import Member, digest, member
 from crawler.page import Record
@@ -43,6 +45,7 @@ class Archive:
         self._name = ""
         self._end = self._part = 0
         self._synced = 0.0
+        self._index: IO[str] | None = None  # lines of the open file's index; without a name, so that a kill leaves none
 
     def response(
         self,
@@ -146,9 +149,10 @@ class Archive:
         with self._errors(self.folder / self._name):
             chain = self._open_file()
             start = offset = self._end
-            lines = []
+            lines, indexed = [], []
             for one in made:
                 sha256 = hashlib.sha256(one.data).hexdigest()
+                indexed += entry_line(one.entry(), self._name, offset, len(one.data), sha256)
                 more = {"payload": one.payload, "url": one.url, "date": one.date}
                 lines.append(entry(one.kind, self._name, offset, len(one.data), sha256, **more))
                 offset += len(one.data)
@@ -162,6 +166,7 @@ class Archive:
                 self._leave()  # after Ctrl-C who knows how far it came; the next Archive seals what has no line
                 raise
             self._end = offset
+            self._index.writelines(f"{line}\n" for line in indexed)  # type: ignore[union-attr]
             if time.monotonic() - self._synced > SYNC_EVERY:
                 self._sync(chain)
         return Record(self._name, start, len(made[0].data), made[0].payload, made[0].id)
@@ -176,6 +181,7 @@ class Archive:
             self._name = f"fantomes-{stamp}-{os.getpid()}-{self._part}.warc.gz"
             self._file = _create(chain, self.folder / self._name)
             self._end, self._synced = 0, time.monotonic()
+            self._index = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed by _leave)
             about = f"software: {self.software}\r\nformat: WARC/1.1\r\n".encode()
             extra = {"WARC-Filename": self._name, "Content-Type": "application/warc-fields"}
             self._append([member("", "warcinfo", now(), None, about, extra)])
@@ -208,9 +214,9 @@ class Archive:
             chain.append([entry(kind, name, end or 0, size - (end or 0), _file_sha256(path, end or 0))])
         self._add_index(chain, name)
 
-    def _add_index(self, chain: Chain, name: str) -> None:
+    def _add_index(self, chain: Chain, name: str, lines: list[str] | None = None) -> None:
         """Write NAME.cdxj. It is there only when all of NAME has its lines in the chain."""
-        text = "".join(f"{line}\n" for line in index(self.folder / name)).encode()
+        text = "".join(f"{line}\n" for line in lines or index(self.folder / name)).encode()
         self._add_file(chain, "index", f"{name}.cdxj", iter([text]))
 
     def _add_file(
@@ -242,13 +248,18 @@ class Archive:
     def _finish(self, chain: Chain) -> None:
         """End the file; who opens the folder next need not look at it."""
         self._sync(chain)
-        self._add_index(chain, self._name)
+        if self._index is not None:
+            self._index.seek(0)
+            self._add_index(chain, self._name, sorted(self._index.read().splitlines()))
         self._leave()
 
     def _leave(self) -> None:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        if self._index is not None:
+            self._index.close()
+            self._index = None
 
     @contextmanager
     def _errors(self, path: Path, what: str = "cannot be written") -> Iterator[None]:

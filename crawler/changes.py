@@ -12,10 +12,12 @@ from difflib import SequenceMatcher
 from functools import cache, lru_cache
 from typing import Any
 
+import click
 from sqlite_utils import Database
 
 from crawler.dateline import words as release_words
 from crawler.frontier import clean
+from data.problem import Problem
 
 MOST_BLOCKS = 1_500  # that differ; beyond, blocks are told apart by their text alone, in no order
 MOST_WORDS = 300  # that differ in a block; beyond, they are shown as one change
@@ -32,7 +34,7 @@ NUMBER = re.compile(r"[#\d][#\d\s.,:/+-]*")
 Block = tuple[str, str]  # kind, text
 
 
-class ChangesError(Exception):
+class ChangesError(Problem):
     """There are no two captures to compare; the message says of which address."""
 
 
@@ -205,3 +207,32 @@ def _dates() -> re.Pattern[str]:
 def _bare(text: str) -> str:
     """The text without its numbers, dates and contacts: where it is the same, only these changed."""
     return "".join(NUMBER.sub("#", _dates().sub("#", CONTACT.sub("@", text))).split())
+
+
+def describe(found: Diff, styled: bool = False) -> Iterator[str]:
+    """Lines for people: + came, - went, ~ changed ([-old-]{+new+}), = moved. `styled` for a terminal."""
+
+    def shown(text: str, **style: Any) -> str:
+        text = "".join(char if char.isprintable() else "\ufffd" for char in text)  # a page must not write to a terminal
+        return click.style(text, **style) if styled else text
+
+    yield shown(f"{found.url}: {found.old['fetched_at']} to {found.new['fetched_at']}", bold=True)
+    for change in found.changes:
+        note = shown(f" ({change.kind}{', minor' if change.minor else ''})", dim=True)
+        if change.how == "added":
+            yield shown(f"+ {change.new}", fg="green") + note
+        elif change.how == "removed":
+            yield shown(f"- {change.old}", fg="red") + note
+        elif change.how == "moved":
+            yield shown(f"= {change.old}", dim=True) + note
+        else:
+            parts = {"=": ("", "", None), "-": ("[-", "-]", "red"), "+": ("{+", "+}", "green")}
+            yield (
+                "~ "
+                + "".join(shown(parts[s][0] + text + parts[s][1], fg=parts[s][2]) for s, text in change.words)
+                + note
+            )
+    if not found.changes:
+        yield "no text changed"
+    for claim in found.touched:
+        yield shown(f"touched: {claim['label']}, {claim['how']}: “{claim['quote']}”", fg="yellow")

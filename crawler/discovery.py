@@ -1,20 +1,20 @@
 """Discovery: from pages that promote to domains that nobody has named yet, the likeliest first.
 
-A page judged promotion makes each unknown domain that it links to a candidate. What a candidate is worth is said by the
-classifier (the link's words, the block around it, the words of the host) and by what this crawl has found so far: how
-often such words, and links from that domain, led to promotion. Candidates wait in the store; one enters the frontier
-only when a crawler has nothing better to do, so that a late but better one overtakes, and `max_pages` goes to the best.
+A page judged promotion makes each unknown domain that it links to a candidate. It is worth the product of what the
+classifier says of the page, what it says of the link (its words, the block around it, the words of the host), how much
+of the linking domain promotes, and BOILERPLATE. Candidates wait in the store; one enters the frontier only when a
+crawler has room, so that a late but better one overtakes, and `max_pages` goes to the best. What was found neutral in
+an earlier run is not visited again. (Learning from the words of links that led nowhere was tried: it changed nothing.)
 
-A candidate is visited at its front page, and never leaves its domain by a redirect. Clicks are not counted there: its
-first pages decide how many more it gets, up to PER_DOMAIN. All of this is about where to look, never a finding about
-anybody: what is published is judged anew.
+A candidate is visited at its front page, not at the address linked to, which may pay somebody for the visit, and never
+leaves its domain by a redirect. Clicks are not counted there: what its first pages are decides how many more it gets,
+up to PER_DOMAIN. All of this is about where to look, never a finding about anybody: what is published is judged anew.
 """
 
-import math
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from urllib.parse import urlsplit
 
 from sqlite_utils import Database
@@ -38,12 +38,13 @@ FLOOR = 0.1  # candidates worth less are not visited, even when there is nothing
 PER_DOMAIN = 20  # pages of a discovered domain: enough to see what it promises, and none eats the budget
 GROWTH = 4  # more pages for each page that promotes
 PER_PAGE = 60  # unknown domains taken from one page; the longest list of sellers read so far names fifty
+BOILERPLATE = 0.5  # factor for a link in a menu or footer, where payment firms and makers of themes stand
 POOL = 300  # candidates that are weighed against each other when there is room
-LEARN = 20  # pages after which is counted anew what links led to
-EVIDENCE = 3.0  # most that words, or the linking domain, may add to or take from the odds (natural logarithm)
-TEXT = 300  # characters kept of a link's surroundings
+MAX_TEXT = 300  # characters of the block around a link
+MAX_BLOCKS = 1_000  # blocks of a page that are judged, and searched for the words of its links
 
-WORD = re.compile(r"[^\W\d_]{3,}")
+
+KNOWN = "GROUP BY domain HAVING max(run_id = :run) OR max(promotion) < :promotes"  # of rows of `judged`
 
 
 def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Found:
@@ -53,13 +54,12 @@ def read(capture: Capture, lease: Lease, source: Source, archive: Archive) -> Fo
 
 @dataclass(slots=True)
 class Candidate:
-    """A domain to visit; `score` is the classifier's part of its worth, `by` the domain that links to it."""
+    """A domain to visit, the words of the link to it, and how likely it promotes as far as these tell."""
 
     domain: str
     url: str
     text: str
     score: float
-    by: str
 
 
 @dataclass(slots=True)
@@ -81,26 +81,25 @@ class Discovery:
     def __init__(self, db: Database, judge: Judge, sources: Sequence[Source], hosts: frozenset[str]) -> None:
         self.db, self.judge, self.hosts = db, judge, hosts
         self.named = {_domain(url) for source in sources for url in source.start}
-        self._admitted: Counter[tuple[int, str]] = Counter()  # addresses of a run and domain given to the frontier
-        self._words: dict[str, float] = {}
-        self._yield: dict[str, float] = {}
-        self._age = 0
+        self._admitted: dict[tuple[int, str], set[str]] = {}  # addresses given to the frontier, by run and domain
         create_table(db)
 
-    def look(self, page: Page) -> Look:
+    def look(self, run: int, page: Page) -> Look:
         """Judge a page, and the links of one that promotes. Reads the store, writes nothing."""
         domain = _domain(page.capture.url)
         known = self.db.execute(
             "SELECT promotion FROM judged JOIN pages ON pages.id = page_id WHERE url = ? AND text_sha256 = ?",
             [page.capture.url, page.text_sha256],
         ).fetchone()
-        promotion = known[0] if known else self.judge([[(block.kind, block.text) for block in page.blocks]])[0]
+        promotion = known[0] if known else self.judge([_blocks(page)])[0]
         look = Look(page, domain, float(promotion))
         if look.promotion >= PROMOTES:
-            found = self._outside(page, domain)
-            chances = self.judge([_as_page(text) for _, text in found.values()]) if found else []
-            for (name, (url, text)), chance in zip(found.items(), chances, strict=True):
-                look.candidates.append(Candidate(name, url, text, look.promotion * float(chance), domain))
+            seen, promoting, _ = self._seen(run, domain)
+            share = (promoting + 2) / (seen + 2)  # a page of an agency or paper that promotes is an exception there
+            look.candidates = self._outside(run, page, domain)
+            texts = [[("text", line) for line in one.text.split("\n") if line] for one in look.candidates]
+            for one, chance in zip(look.candidates, self.judge(texts) if texts else [], strict=True):
+                one.score *= share * look.promotion * float(chance)
         return look
 
     def links(self, run: int, source: Source, depth: int, looks: Sequence[Look], room: int) -> list[Link]:
@@ -127,27 +126,39 @@ class Discovery:
         named = source.max_pages // (2 * len(source.start)) if domain in self.named else 0
         return max(PER_DOMAIN, named)
 
+    def _known(self, run: int, domain: str) -> bool:
+        """Whether a domain was visited in this run, or found neutral in any."""
+        query = f"SELECT 1 FROM judged WHERE domain = :domain {KNOWN}"
+        return self.db.execute(query, {"domain": domain, "run": run, "promotes": PROMOTES}).fetchone() is not None
+
+    def _visited(self, run: int, url: str) -> bool:
+        query = "SELECT last_checked_at >= started_at FROM addresses JOIN runs ON runs.id = ? WHERE url = ?"
+        return bool((self.db.execute(query, [run, url]).fetchone() or [0])[0])
+
     def _inside(self, run: int, source: Source, depth: int, look: Look) -> list[Link]:
         """More pages of the domain, as many as what was seen of it deserves."""
         seen, promoting, best = self._seen(run, look.domain)
         seen, promoting = seen + 1, promoting + (look.promotion >= PROMOTES)
         most = self._most(source, look.domain)
         named = look.domain in self.named
-        if not named:
-            most = min(most, 1 + GROWTH * promoting + (2 if max(best, look.promotion) >= NEUTRAL else 0))
-        room = most - max(self._admitted[run, look.domain], seen)
+        first = PER_DOMAIN // 2 if named else 3 if max(best, look.promotion) >= NEUTRAL else 1
+        most = min(most, first + GROWTH * promoting)
+        admitted = self._admitted.setdefault((run, look.domain), set())
+        room = most - max(len(admitted), seen)
         share = (promoting + 1) / (seen + 2)
         if room <= 0 or (not named and look.promotion < PROMOTES and seen > 2):
             return []
-        links = site.links(look.page, depth if named else 0, source)
+        links = [link for link in site.links(look.page, depth if named else 0, source) if link.url not in admitted]
         legal = [link for link in links if link.priority >= FIRST][: max(1, room // 2)]
-        chosen = (legal + [link for link in links if link.priority < FIRST])[:room]
-        self._admitted[run, look.domain] = max(self._admitted[run, look.domain], seen) + len(chosen)
+        others = (link for link in links if link not in legal)
+        fresh = (link for link in chain(legal, others) if not self._visited(run, link.url))
+        chosen = list(islice(fresh, room))
+        admitted.update(link.url for link in chosen)
         return [link._replace(priority=share + link.priority / 10) for link in chosen]
 
-    def _outside(self, page: Page, own: str) -> dict[str, tuple[str, str]]:
-        """Front page and words of the link, by unknown domain."""
-        found: dict[str, tuple[str, str]] = {}
+    def _outside(self, run: int, page: Page, own: str) -> list[Candidate]:
+        """The unknown domains that a page links to, in the order of their first links; not judged yet."""
+        found: dict[str, Candidate] = {}
         loopback = (urlsplit(page.capture.url).hostname or "") in self.hosts
         for raw, anchor in page.links:
             try:
@@ -159,71 +170,35 @@ class Discovery:
                 continue  # "http://shop.example:99999/" leads nowhere
             if domain is None or domain == own or domain in found or domain in self.named or domain in not_vendors():
                 continue
-            if loopback and host not in self.hosts:
+            if (loopback and host not in self.hosts) or self._known(run, domain):
                 continue
-            found[domain] = front, _around(page, anchor, domain)
+            text, boilerplate = _around(page, anchor, domain)
+            found[domain] = Candidate(domain, front, text, BOILERPLATE if boilerplate else 1.0)
             if len(found) == PER_PAGE:
                 break
-        return found
+        return list(found.values())
 
     def _best(self, run: int, source: Source, looks: Sequence[Look], room: int) -> list[Link]:
-        if self._age % LEARN == 0:
-            self._learn()
-        self._age += 1
         pool = {one.domain: one for look in looks for one in look.candidates}
         rows = self.db.execute(
-            """
-            SELECT candidates.domain, candidates.url, text, score, judged.domain FROM candidates
-            JOIN judged USING (page_id) LEFT JOIN addresses ON addresses.url = candidates.url
-            WHERE judged.run_id = :run
-                AND coalesce(last_checked_at, '') < (SELECT started_at FROM runs WHERE id = :run)
+            f"""
+            SELECT domain, candidates.url, text, score FROM candidates
+            LEFT JOIN addresses ON addresses.url = candidates.url JOIN runs AS this ON this.id = :run
+            WHERE coalesce(last_checked_at, '') < this.started_at
+                AND NOT EXISTS (SELECT 1 FROM judged WHERE judged.domain = candidates.domain {KNOWN})
+                AND EXISTS (SELECT 1 FROM judged JOIN runs ON runs.id = run_id
+                    WHERE judged.page_id = candidates.page_id AND runs.source_id = this.source_id)
             ORDER BY score DESC LIMIT :pool""",
-            {"run": run, "pool": POOL},
-        ).fetchall()
+            {"run": run, "pool": POOL, "promotes": PROMOTES},
+        )
         for row in rows:
             one = Candidate(*row)
             if one.domain not in pool or pool[one.domain].score < one.score:
                 pool[one.domain] = one
-        worth = {name: self._worth(one) for name, one in pool.items() if not self._admitted[run, name]}
-        best = sorted(worth, key=lambda name: (-worth[name], name))[:room]
-        chosen = [name for name in best if worth[name] >= FLOOR]
-        self._admitted.update((run, name) for name in chosen)
-        return [Link(pool[name].url, priority=worth[name]) for name in chosen]
-
-    def _worth(self, one: Candidate) -> float:
-        """Probability that the candidate promotes, as far as it can be told."""
-        chance = min(max(one.score, 0.01), 0.99)
-        words = sum(self._words.get(word, 0.0) for word in _words(one.text))
-        odds = math.log(chance / (1 - chance)) + min(max(words, -EVIDENCE), EVIDENCE) + self._yield.get(one.by, 0.0)
-        return 1 / (1 + math.exp(-odds))
-
-    def _learn(self) -> None:
-        """Count what links have led to: by the words around them, and by the domain that they stood on."""
-        rows = self.db.execute(
-            """
-            SELECT text, parent.domain, share >= :promotes FROM candidates
-            JOIN (SELECT page_id, domain FROM judged GROUP BY page_id) AS parent USING (page_id)
-            JOIN (SELECT domain, avg(promotion) AS share FROM judged GROUP BY domain) AS child
-                ON child.domain = candidates.domain""",
-            {"promotes": PROMOTES},
-        ).fetchall()
-        good, bad = Counter[str](), Counter[str]()
-        by: dict[str, Counter[int]] = {}
-        for text, parent, promotes in rows:
-            (good if promotes else bad).update(_words(text))
-            by.setdefault(parent, Counter())[promotes] += 1
-        right = sum(counts[1] for counts in by.values())
-        wrong = len(rows) - right
-        base = math.log((right + 1) / (wrong + 1))
-        self._words = {
-            word: math.log((good[word] + 1) / (right + 2)) - math.log((bad[word] + 1) / (wrong + 2))
-            for word in good.keys() | bad.keys()
-            if good[word] + bad[word] > 2
-        }
-        self._yield = {
-            parent: min(max(math.log((counts[1] + 1) / (counts[0] + 1)) - base, -EVIDENCE), EVIDENCE)
-            for parent, counts in by.items()
-        }
+        fresh = (one for one in pool.values() if (run, one.domain) not in self._admitted and one.score >= FLOOR)
+        chosen = sorted(fresh, key=lambda one: (-one.score, one.domain))[:room]
+        self._admitted.update(((run, one.domain), {one.url}) for one in chosen)
+        return [Link(one.url, priority=one.score) for one in chosen]
 
 
 def save_look(db: Database, run: int, look: Look) -> None:
@@ -260,19 +235,15 @@ def _domain(url: str) -> str:
     return registrable_domain(host) or host
 
 
-def _around(page: Page, anchor: str, domain: str) -> str:
-    """The link's words, the block that holds them (with what follows a heading), and the words of the host."""
-    texts = [block.text for block in page.blocks]
-    place = next((n for n, text in enumerate(texts) if len(anchor) > 2 and anchor in text), None)
-    block = "" if place is None else texts[place]
-    if place is not None and page.blocks[place].kind == "heading":
-        block += "\n" + " ".join(texts[place + 1 : place + 2])
-    return "\n".join([anchor[:100], block[: TEXT - 100], re.sub(r"[-_.]", " ", domain.partition(".")[0])])
+def _around(page: Page, anchor: str, domain: str) -> tuple[str, bool]:
+    """The link's words, the block that holds them (with what follows a heading), the words of the host; and whether
+    the link stands in a menu or footer."""
+    blocks = _blocks(page)
+    place = next((n for n, (_, text) in enumerate(blocks) if len(anchor) > 2 and anchor in text), len(blocks))
+    kind = blocks[place][0] if place < len(blocks) else ""
+    around = " ".join(text for _, text in blocks[place : place + 1 + (kind == "heading")])[:MAX_TEXT]
+    return "\n".join([anchor, around, re.sub(r"[-_.]", " ", domain.partition(".")[0])]), kind == "link"
 
 
-def _as_page(text: str) -> list[tuple[str, str]]:
-    return [("text", line) for line in text.split("\n") if line]
-
-
-def _words(text: str) -> set[str]:
-    return {word.lower() for word in WORD.findall(text)}
+def _blocks(page: Page) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in page.blocks[:MAX_BLOCKS]]

@@ -10,7 +10,7 @@ from scrapy.statscollectors import StatsCollector
 from sqlite_utils import Database
 
 from crawler.frontier import ALIVE, is_gone
-from crawler.sources import Source
+from crawler.sources import KINDS, Source
 from data.migrations import write
 
 PREFIX = "source/"  # source/<id>/<name>: what is counted for one source
@@ -69,7 +69,7 @@ def report(
     named = {source.id for source in sources}
     if others:
         stored = db.query("SELECT id, kind, title FROM sources ORDER BY id")
-        rows += [_of_store(db, row, today) for row in stored if row["id"] not in named]
+        rows += [_of_store(db, row, today, silent_after) for row in stored if row["id"] not in named]
     return rows
 
 
@@ -103,8 +103,11 @@ def _of_file(db: Database, source: Source, today: date, silent_after: int) -> di
     return row
 
 
-def _of_store(db: Database, stored: dict[str, Any], today: date) -> dict[str, Any]:
-    """A source without a file: given to us once (an archive, saved pages), so that silence is no alarm."""
+def _of_store(db: Database, stored: dict[str, Any], today: date, silent_after: int) -> dict[str, Any]:
+    """A source without a file: given to us once (an archive, saved pages), or given up: no alarm."""
+    if stored["kind"] in KINDS:
+        source = Source(stored["id"], stored["kind"], stored["title"] or "", "", ())
+        return _of_file(db, source, today, silent_after) | {"alarm": False}
     [(pages, blocks, seen)] = db.execute(
         "SELECT count(DISTINCT pages.id), count(blocks.id), max(last_seen_at) FROM pages"
         " LEFT JOIN blocks ON blocks.page_id = pages.id WHERE source_id = ?",
@@ -181,9 +184,30 @@ def _missed(run: dict[str, Any], floors: dict[str, int], before: list[dict[str, 
         if run[name] < wanted:
             yield {"name": name, "wanted": wanted, "got": run[name], "by": "floor"}
     usual = median(one["pages"] for one in before) if before else 0
-    if run["pages"] < usual * DROP:
+    if run["pages"] < usual * DROP and not _validly_empty(run):
         yield {"name": "pages", "wanted": round(usual * DROP), "got": run["pages"], "by": "median"}
 
 
 def _validly_empty(run: dict[str, Any]) -> bool:
     return bool(VALIDLY_EMPTY & run["outcomes"].keys()) and not run["errors"]
+
+
+def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Lines for people: what `report` gives, one source a line."""
+    cells = [("source", "kind", "health", "last run", "pages", "blocks", "errors", "days")]
+    for row in rows:
+        errors = ", ".join(f"{n} {word}" for word, n in row["errors"].items())
+        health = row["health"] + (" (running)" if row["state"] == "running" else "")
+        started = (row["started_at"] or "")[:16].replace("T", " ")
+        days = "" if row["days"] is None else str(row["days"])
+        cells.append(
+            (row["id"], row["kind"], health, started, f"{row['pages']:,}", f"{row['blocks']:,}", errors or "none", days)
+        )
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    for line in cells:
+        numbers = {4, 5, 7}
+        padded = [
+            cell.rjust(width) if place in numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "".join(char if char.isprintable() else "\ufffd" for char in "  ".join(padded).rstrip())

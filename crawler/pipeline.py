@@ -49,13 +49,15 @@ class StorePipeline:
         spider, lease = self.spider, visit.lease
         if spider.discovery is None or not visit.source.discover:
             return []
-        looks = [spider.discovery.look(page) for page in visit.pages]
+        looks = [spider.discovery.look(lease.run, page) for page in visit.pages]
         room = self.crawler.settings.getint("CONCURRENT_REQUESTS") - (spider.out - 1) - spider.offered
         visit.links = spider.discovery.links(lease.run, visit.source, lease.depth, looks, room)
         spider.offered += len(visit.links)
         return looks
 
     def _store(self, visit: Visit, looks: list[Look]) -> Settled:
+        if visit.outcome == "enough":  # nobody looked: nothing is known anew of the address
+            return Settled(visit.outcome)
         url = clean(visit.final_url) if visit.final_url else visit.lease.url
         new = [save_page(self.spider.db, visit.source.id, page) for page in visit.pages]
         for look in looks:

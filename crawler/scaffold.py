@@ -26,13 +26,14 @@ from crawler.spiders import adlibrary
 from crawler.spiders.lease import LeaseSpider
 from crawler.warcfile import captures
 from data.migrations import open_store
+from data.problem import Problem
 
 PRIVATE = "private"  # folder of recorded answers that git ignores
 INVENTED = (".example", ".test")  # hosts that belong to nobody (RFC 2606): their pages may be committed
 ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
-class ScaffoldError(Exception):
+class ScaffoldError(Problem):
     """No source was made; the message says why. Nothing was left behind."""
 
 
@@ -121,7 +122,7 @@ def read(capture: Capture, kind: str) -> dict[str, Any]:
     return {
         "outcome": found.outcome,
         "title": found.pages[0].title if found.pages else None,
-        "blocks": [[block.kind, block.text] for page in found.pages for block in page.blocks],
+        "blocks": [f"{block.kind}: {block.text}" for page in found.pages for block in page.blocks],
         "offers": [asdict(offer) for page in found.pages for offer in page.offers],
         "links": [link.url for link in found.links],
     }
@@ -168,12 +169,12 @@ def _floors(found: dict[str, Any]) -> dict[str, int]:
 def _text(kind: str, name: str, url: str, contact: str, title: str, floors: dict[str, int]) -> str:
     values: dict[str, Any] = {"id": name, "kind": kind, "title": title or name, "contact": contact, "start": [url]}
     values |= {"floors": floors} if floors else {}
-    values["runbook"] = (
+    runbook = (
         "Zero pages: open the address in a browser; is it a challenge, a log-in, another domain? Look into the log\n"
-        "beside the store (*.crawl.log) and robots.txt.\n"
-        "Fewer blocks than the floor: compare the last two captures with `fantomes diff ADDRESS`.\n"
+        "  beside the store (*.crawl.log) and robots.txt.\n"
+        "  Fewer blocks than the floor: compare the last two captures with `fantomes diff ADDRESS`.\n"
     )
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+    return f"{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}runbook: |\n  {runbook}"
 
 
 def _case(url: str) -> str:

@@ -22,7 +22,7 @@ from classifier.corpus import load_corpus
 from classifier.judge import promotion
 from classifier.train import fit
 from crawler.archive import now
-from crawler.discovery import PER_DOMAIN, Discovery, save_look
+from crawler.discovery import PER_DOMAIN, Discovery, Judge, save_look
 from crawler.frontier import Lease, Settled, SqliteFrontier
 from crawler.page import Capture, NotAPage, Page, Record, read_page
 from crawler.sources import Source
@@ -73,7 +73,7 @@ def plain(web: BigWeb, budget: int, per_domain: int, chance: random.Random | Non
     return fetched
 
 
-def focused(web: BigWeb, judge: Callable[..., Sequence[float]], budget: int, learns: bool = True) -> Order:
+def focused(web: BigWeb, judge: Judge, budget: int) -> Order:
     """As the crawler does it, AT_ONCE addresses at a time."""
     source = Source("s", "site", "S", "tests", tuple(web.start), delay=0, max_pages=budget, discover=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -82,8 +82,6 @@ def focused(web: BigWeb, judge: Callable[..., Sequence[float]], budget: int, lea
             save_source(db, source.id, source.kind, None, None)
         frontier = SqliteFrontier(db)
         discovery = Discovery(db, judge, [source], frozenset())
-        if not learns:
-            discovery._learn = lambda: None  # type: ignore[method-assign]
         run = frontier.begin(source.id, list(source.start))
         fetched: Order = []
         while leases := frontier.lease({run: 0.0}, AT_ONCE):
@@ -94,7 +92,7 @@ def focused(web: BigWeb, judge: Callable[..., Sequence[float]], budget: int, lea
                     continue
                 fetched.append(lease.url)
                 page = page_of(web, lease.url)
-                looks = [discovery.look(page)] if page else []
+                looks = [discovery.look(run, page)] if page else []
                 links = discovery.links(run, source, lease.depth, looks, AT_ONCE - (len(leases) - done) - offered)
                 offered += len(links)
 
@@ -128,7 +126,6 @@ def main() -> None:
             "breadth-first": partial(plain, web, most, most),
             f"breadth-first, {PER_DOMAIN} a domain": partial(plain, web, most, PER_DOMAIN),
             f"random, {PER_DOMAIN} a domain": partial(plain, web, most, PER_DOMAIN, random.Random(seed)),
-            "discovery, without learning": partial(focused, web, judge, most, learns=False),
             "discovery": partial(focused, web, judge, most),
         }
         print(f"{seed:4} ({len(web.pages):,} pages, {len(web.promotes):,} promote; {len(sellers)} sellers' domains)")

@@ -116,6 +116,28 @@ def test_a_revisit_refers_to_what_holds_the_payload(tmp_path: Path, profile: str
     )
 
 
+@settings(max_examples=25)
+@given(
+    url=st.text(max_size=30).map("http://a.example/".__add__) | st.just("file:///x y"),
+    head=st.sampled_from(
+        [HEAD, b"HTTP/1.1 404 No\r\n\r\n", b"HTTP/1.0 2x\r\ncontent-type:  Text/HTML ;x=1\r\n\r\n", b"junk\r\n\r\n"]
+    ),
+    kind=st.text(max_size=20),
+)
+def test_the_index_written_along_is_the_one_read_back(
+    tmp_path_factory: pytest.TempPathFactory, url: str, head: bytes, kind: str
+) -> None:
+    folder = tmp_path_factory.mktemp("archive")
+    archive = Archive(folder, "test")
+    record = archive.response(url, DATE, head, b"payload", GET)
+    archive.conversion(url, DATE, kind, b"made", of=record)
+    archive.revisit(url, DATE, head, record.sha256, DATE)
+    archive.close()
+    lines = (folder / f"{record.warc}.cdxj").read_text("ascii").splitlines()
+    assert lines == index(folder / record.warc)
+    assert len(lines) == 3
+
+
 def test_headers_cannot_be_slipped_in(tmp_path: Path) -> None:
     archive = Archive(tmp_path, "test")
     record = archive.resource("http://a.example/\r\nX: y", DATE, "text/html\r\nWARC-Type: response", b"")

@@ -55,7 +55,7 @@ def test_a_fresh_source_loads_and_its_test_passes(
 
 def test_its_test_fails_when_the_extraction_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = made(tmp_path).case
-    assert ["item", "100 fans tarifs"] in expected(case)["blocks"]
+    assert "item: 100 fans tarifs" in expected(case)["blocks"]
     monkeypatch.setattr("crawler.blocks.SKIPPED", frozenset({"ul"}))
     monkeypatch.setattr("crawler.blocks.BLOCK_TAGS", {})
     with pytest.raises(AssertionError, match="blocks"):

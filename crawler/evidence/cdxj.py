@@ -121,9 +121,7 @@ def read_entry(record: WarcRecord) -> Entry:
     mime, status, body = headers.get("content-type", ""), None, block
     if mime.startswith("application/http"):
         head, body = _split(block)
-        code = head[:100].split()[1:2]  # HTTP/1.1 200 OK
-        status = int(code[0]) if code and code[0].isdigit() else None
-        mime = _field(MIME, head)
+        status, mime = read_head(head)
         if "chunked" in _field(TRANSFER, head).lower():
             reader = ChunkedDataReader(BytesIO(body), decomp_type=None)  # gives bytes back that are not chunked at all
             body = b"".join(iter(lambda: reader.read(65_536), b""))
@@ -141,10 +139,21 @@ def read_entry(record: WarcRecord) -> Entry:
         headers.get("warc-target-uri", "").strip("<>"),
         headers.get("warc-date", ""),
         status,
-        mime.partition(";")[0].strip().partition(" ")[0],
+        bare(mime),
         named[1].hex() if kind == "revisit" else payload.hexdigest(),
         ", ".join(broken),
     )
+
+
+def read_head(head: bytes) -> tuple[int | None, str]:
+    """Status and content type of the head of an HTTP answer."""
+    code = head[:100].split()[1:2]  # HTTP/1.1 200 OK
+    return int(code[0]) if code and code[0].isdigit() else None, _field(MIME, head)
+
+
+def bare(content_type: str) -> str:
+    """A content type without its parameters."""
+    return content_type.partition(";")[0].strip().partition(" ")[0]
 
 
 def _split(block: bytes) -> tuple[bytes, bytes]:
