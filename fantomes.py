@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from crawler.commands import commoncrawl, evidence, ingest
+from crawler.commands import commoncrawl, evidence, ingest, merge
 from data.console import (
     ROOT,
     archive_option,
@@ -76,7 +76,7 @@ def crawl(
         sys.exit(1)
 
 
-for command in (ingest, commoncrawl, evidence):
+for command in (ingest, commoncrawl, merge, evidence):
     cli.add_command(command)
 
 

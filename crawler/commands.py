@@ -84,6 +84,22 @@ def commoncrawl(
     say(result, quiet, as_json, lines)
 
 
+@click.command()
+@click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="STORE")
+@click.option("--other-archive", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Beside STORE.")
+@db_option
+@archive_option
+@quiet_option
+@json_option
+def merge(other: Path, other_archive: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+    """Bring the pages and the evidence of another host's STORE into ours."""
+    from crawler.merge import merge as run
+
+    with told(), bar("Merging", quiet) as progress:
+        result = run(open_store(db), archive, other, other_archive or other.parent / "archive", progress)
+    say(result, quiet, as_json, [f"merged {other}: {counted(result)}"])
+
+
 @click.group()
 def evidence() -> None:
     """Check the evidence, hand it out, have it stamped."""

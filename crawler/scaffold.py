@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,20 @@ class Scaffold:
 
 
 def scaffold(
-    kind: str, name: str, url: str, sources: Path, pages: Path, contact: str, body: bytes | None = None, title: str = ""
+    kind: str,
+    name: str,
+    url: str,
+    sources: Path,
+    pages: Path,
+    contact: str,
+    body: bytes | None = None,
+    title: str = "",
+    overrides: Mapping[str, Any] | None = None,
 ) -> Scaffold:
     """Write `sources`/NAME.yml and a recorded answer of `url` below `pages`; `body` is a saved one, else it is fetched.
 
-    Fetching is a crawl of this one address, by all the rules of a crawl. Raises ScaffoldError; existing files stay.
+    Fetching is a crawl of this one address, by all the rules of a crawl; `overrides` as there. Raises ScaffoldError,
+    SourceError; existing files stay.
     """
     if not ID.fullmatch(name) or name == PRIVATE:
         raise ScaffoldError(f"{name!a}: an id is made of lower-case letters, digits and hyphens")
@@ -74,7 +84,7 @@ def scaffold(
         sources.mkdir(parents=True, exist_ok=True)
         file.write_text(_text(kind, name, url, contact, title, {}), "utf-8")
         source = load_source(file)
-        capture = _fetched(source, contact) if body is None else _saved(url, body)
+        capture = _fetched(source, contact, overrides) if body is None else _saved(url, body)
         found = read(capture, kind)
         if not found["blocks"] and not found["links"]:
             raise ScaffoldError(f"{url}: nothing was read there ({found['outcome']}); is it a source of kind {kind}?")
@@ -136,7 +146,7 @@ def _saved(url: str, body: bytes, content_type: str = "", fetched_at: str = "") 
     return Capture(clean(url), fetched_at or now(), 200, content_type, body, Record("", 0, 0, ""))
 
 
-def _fetched(source: Source, contact: str) -> Capture:
+def _fetched(source: Source, contact: str, overrides: Mapping[str, Any] | None) -> Capture:
     """The answer of the source's one address, by a crawl into a folder that is thrown away."""
     from crawler.crawl import CrawlError, crawl
 
@@ -144,7 +154,8 @@ def _fetched(source: Source, contact: str) -> Capture:
         folder = Path(name)
         db: Database = open_store(folder / "fantomes.db")
         try:
-            result = crawl(db, folder / "archive", [replace(source, max_pages=1)], contact, folder / "log")
+            one = [replace(source, max_pages=1)]
+            result = crawl(db, folder / "archive", one, contact, folder / "log", overrides=overrides)
             answers = [
                 capture
                 for warc in sorted((folder / "archive").glob("*.warc.gz"))

@@ -75,16 +75,23 @@ def save_check(
     db.execute(
         """
         INSERT INTO addresses (url, first_seen_at, last_seen_at, last_checked_at, outcome)
-        VALUES (:url, iif(:seen, :at, NULL), iif(:seen, :at, NULL), :at, :outcome)
+        VALUES (:url, iif(:seen, :first, NULL), iif(:seen, :at, NULL), :at, :outcome)
         ON CONFLICT (url) DO UPDATE SET
-            first_seen_at = iif(:seen, min(coalesce(first_seen_at, :at), :at), first_seen_at),
+            first_seen_at = iif(:seen, min(coalesce(first_seen_at, :first), :first), first_seen_at),
             last_seen_at = iif(:seen, max(coalesce(last_seen_at, :at), :at), last_seen_at),
             outcome = iif(:at >= last_checked_at, :outcome, outcome),
             last_checked_at = max(last_checked_at, :at),
             gone_since = CASE
                 WHEN :seen AND :at >= gone_since THEN NULL
                 WHEN :gone AND last_seen_at <= :at THEN coalesce(gone_since, :at) ELSE gone_since END""",
-        {"url": url, "at": at, "outcome": outcome, "seen": seen, "gone": outcome in GONE},
+        {
+            "url": url,
+            "at": at,
+            "first": capture.fetched_at if capture else at,
+            "outcome": outcome,
+            "seen": seen,
+            "gone": outcome in GONE,
+        },
     )
     if capture is not None and not capture.repeats:
         record = capture.record

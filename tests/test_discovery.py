@@ -18,16 +18,17 @@ import pytest
 from bench_discovery import plain
 from bigweb import BigWeb, bigweb, corpus
 from classifying import PARTS, small_model
-from crawling import FAST, run_crawl, write_source
+from crawling import FAST, write_source
 from serving import send, server
 
 from classifier.judge import judge, promotion
 from crawler.archive import now
 from crawler.blocks import Block
+from crawler.crawl import CrawlError, crawl
 from crawler.discovery import BOILERPLATE, FLOOR, PER_DOMAIN, Discovery, save_look
 from crawler.frontier import close_run, open_run
 from crawler.page import Capture, Page, Record, digest
-from crawler.sources import Source
+from crawler.sources import Source, load_sources
 from crawler.store import save_check, save_page, save_source
 from data.migrations import open_store, write
 from data.platforms import not_vendors
@@ -109,8 +110,6 @@ def test_it_finds_clearly_more_than_breadth_first(tmp_path: Path) -> None:
     order = plain(big, len(web.asked), budget)
     ours, theirs = (sum(url in big.promotes for url in urls) for urls in (web.asked, order))
     assert ours > 1.25 * theirs
-    sellers = {domain for domain, role in big.roles.items() if role in ("seller", "panel", "list")}
-    assert len(sellers & set(domains(web.asked))) > len(sellers & set(domains(order)))
 
 
 def trade(count: int = 6, pages: int = 4) -> dict[str, Any]:
@@ -126,27 +125,17 @@ def trade(count: int = 6, pages: int = 4) -> dict[str, Any]:
     return found
 
 
-def test_neutral_domains_cost_a_page_and_sellers_are_read_whole(tmp_path: Path) -> None:
-    web = Web(trade())
+def test_neutral_domains_cost_a_page_and_sellers_no_more_than_their_share(tmp_path: Path) -> None:
+    web = Web(trade(3, PER_DOMAIN + 5))
     write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
     with server(web) as port:
         result = end(begin(tmp_path, web, port), tmp_path)
     assert result["finished"]
     counts = domains(web.asked)
-    assert {count for name, count in counts.items() if name.startswith("fans")} == {4}
+    assert {count for name, count in counts.items() if name.startswith("fans")} == {PER_DOMAIN}
     assert {count for name, count in counts.items() if name.startswith("bread")} <= {1}
     assert not [url for url in web.asked if "ref=" in url]  # nobody is paid for our visit
-    assert len(rows(tmp_path, "SELECT 1 FROM candidates WHERE domain GLOB 'fans*'")) == 6
-
-
-def test_one_domain_does_not_eat_the_budget(tmp_path: Path) -> None:
-    pages = trade(2, 2 * PER_DOMAIN)
-    web = Web(pages)
-    write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
-    with server(web) as port:
-        end(begin(tmp_path, web, port), tmp_path)
-    counts = domains(web.asked)
-    assert counts["fans0.example"] == counts["fans1.example"] == PER_DOMAIN
+    assert len(rows(tmp_path, "SELECT 1 FROM candidates WHERE domain GLOB 'fans*'")) == 3
 
 
 def test_a_candidate_stays_on_its_domain_and_unknown_hosts_are_not_looked_up(tmp_path: Path) -> None:
@@ -170,17 +159,16 @@ def test_killed_it_goes_on_and_knows_what_it_knew(tmp_path: Path) -> None:
     web = Web(trade(12), slowly=0.02)
     write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
     with server(web) as port:
-        for goal in (5, 25):
-            process = begin(tmp_path, web, port)
-            while len(web.asked) < goal and process.poll() is None:
-                time.sleep(0.005)
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
+        process = begin(tmp_path, web, port)
+        while len(web.asked) < 20 and process.poll() is None:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
         result = end(begin(tmp_path, web, port), tmp_path)
     assert result["finished"]
     stored = [url for (url,) in rows(tmp_path, "SELECT url FROM pages")]
     assert {url for url in web.pages if "//fans" in url} <= set(stored)
-    assert len(web.asked) - len(set(web.asked)) <= 2 * 16  # what was on its way when it was killed
+    assert len(web.asked) - len(set(web.asked)) <= 16  # what was on its way when it was killed
     assert not [name for name, count in domains(stored).items() if name.startswith("bread") and count > 1]
 
 
@@ -195,21 +183,10 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
     assert len(web.asked) == len(set(web.asked))
 
 
-def test_a_second_crawl_looks_again_at_what_promotes(tmp_path: Path) -> None:
-    web = Web(trade())
-    write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
-    with server(web) as port:
-        end(begin(tmp_path, web, port), tmp_path)
-        time.sleep(1.1)  # times in the store are whole seconds
-        web.asked.clear()
-        result = end(begin(tmp_path, web, port), tmp_path)
-    assert result["outcomes"].keys() == {"unchanged"}
-    assert {url for url in web.pages if "//fans" in url} <= set(web.asked)
-
-
 def test_without_a_model_it_says_so(tmp_path: Path) -> None:
     write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
-    assert "trade: `discover: true` needs a trained model" in run_crawl(tmp_path, ["trade"])["error"]
+    with pytest.raises(CrawlError, match="trade: `discover: true` needs a trained model"):
+        crawl(open_store(tmp_path / "f.db"), tmp_path, load_sources(tmp_path))
 
 
 def make_page(url: str, text: str, links: Sequence[tuple[str, str]] = ()) -> Page:

@@ -13,6 +13,14 @@ from crawling import run_crawl, start_crawl, write_source
 from redis_server import redis_server
 from serving import server
 
+from crawler.archive import Archive
+from crawler.copies import signature
+from crawler.evidence.verify import verify
+from crawler.merge import merge
+from crawler.page import Ad, Capture, Offer, Release, read_page
+from crawler.store import save_check, save_page, save_source
+from data.migrations import open_store, write
+
 COUNT = 60
 
 
@@ -87,6 +95,48 @@ def test_a_killed_host_loses_nothing(tmp_path: Path) -> None:
     assert result["finished"]
     assert len(stored(one) | stored(two)) == COUNT + 1
     assert len(asked) <= COUNT + 1 + 8  # of the leased ones some are fetched twice
+    for _ in range(2):  # the second time adds nothing
+        merge(open_store(one / "fantomes.db"), one / "archive", two / "fantomes.db", two / "archive")
+        assert len(stored(one)) == COUNT + 1
+    for place in (one, two):
+        assert not verify(place / "archive", open_store(place / "fantomes.db")).problems
+
+
+def test_merging_brings_what_only_some_pages_have(tmp_path: Path) -> None:
+    mine, theirs = (open_store(tmp_path / name / "f.db") for name in ("mine", "theirs"))
+    archive = Archive(tmp_path / "theirs" / "archive", "test")
+    url, release = (
+        "http://wire.example/1",
+        Release("wire.example", "H", None, None, None, None, None, "b", signature("b")),
+    )
+    offer, ad = Offer("k", "1000 likes", price="0.9", refill=True), Ad("meta", "7", countries=["FR"], landing=None)
+    with write(theirs):
+        save_source(theirs, "s", "feed", None, None)
+        for number, at in enumerate(("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z")):
+            body = b"<p>real fans %d</p>" % (number // 2)  # the second repeats the first
+            capture = Capture(url, at, 200, "text/html", body, archive.resource(url, at, "text/html", body))
+            page = read_page(capture)
+            page.kind, page.release, page.ad, page.offers = "release", release, ad, [offer]
+            save_page(theirs, "s", page)
+        save_check(theirs, url, "2026-04-01T00:00:00Z", "http-404")
+        save_check(theirs, url, "2026-05-01T00:00:00Z", "http-404")
+    archive.close()
+    for name in ("first", "second"):
+        result = merge(
+            mine, tmp_path / "mine" / "archive", tmp_path / "theirs" / "f.db", tmp_path / "theirs" / "archive"
+        )
+        assert result == {"stored": 2, "unchanged": 0} if name == "first" else {"stored": 0, "unchanged": 2}
+        for table in ("pages", "blocks", "releases", "ads", "offers", "addresses"):
+            own = {"warc", "captured_at"}  # files have other names here
+            rows = [
+                [
+                    {key: value for key, value in row.items() if key not in own}
+                    for row in db.query(f"SELECT * FROM {table}")
+                ]
+                for db in (theirs, mine)
+            ]
+            assert rows[0] == rows[1], table
+    assert not verify(tmp_path / "mine" / "archive", mine).problems
 
 
 def test_redis_gone_and_back_loses_nothing(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import test_recorded
+from crawling import FAST
+from serving import send, server
 
 from crawler.scaffold import ScaffoldError, read_case, scaffold
 from crawler.sources import SourceError, load_source
@@ -114,18 +117,43 @@ def test_what_makes_no_source_leaves_nothing(tmp_path: Path, changes: Any, error
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_an_address_that_nobody_answers_is_named(tmp_path: Path) -> None:
-    """Fetched by the rules of a crawl: in a process of its own, as Twisted wants it."""
+def fetched(folder: Path, url: str, **settings: Any) -> str:
+    """What is said of a source made without a saved page: in a process of its own, as Twisted wants it."""
     code = """
-import sys
+import json, sys
 from pathlib import Path
 from crawler.scaffold import ScaffoldError, scaffold
+folder = Path(sys.argv[1])
 try:
-    scaffold("site", "nobody", "http://127.0.0.1.nowhere.test/", Path(sys.argv[1]), Path(sys.argv[1]), "me@a.test")
+    settings = json.loads(sys.argv[3])
+    print(scaffold("site", "far", sys.argv[2], folder, folder / "pages", "me@a.test", overrides=settings).case)
 except ScaffoldError as error:
     print(error)
 """
-    argv = [sys.executable, "-c", code, str(tmp_path)]
-    out = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[1], check=True)
-    assert "no answer to record (unknown-host)" in out.stdout
+    argv = [sys.executable, "-c", code, str(folder), url, json.dumps(FAST | settings)]
+    root = Path(__file__).parents[1]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=root, check=True).stdout.strip()
+
+
+def test_the_one_address_is_fetched_and_no_other(tmp_path: Path) -> None:
+    asked = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        send(handler, b"User-agent: *\nAllow: /\n" if handler.path == "/robots.txt" else SHOP)
+
+    with server(answer) as port:
+        case = Path(fetched(tmp_path, "http://far.example/a", LOOPBACK_HOSTS={"far.example": port}))
+    assert case == tmp_path / "pages" / "far" / "a"
+    assert asked == ["/robots.txt", "/a"]
+    assert (case / "page.html").read_bytes() == SHOP
+    test_recorded.test_what_is_read_stays(case)
+
+
+@pytest.mark.parametrize(
+    ("url", "word"), [("http://a.nowhere.test/", "unknown-host"), ("http://no.example/", "robots")]
+)
+def test_where_nothing_may_be_fetched_nothing_is_made(tmp_path: Path, url: str, word: str) -> None:
+    with server({"/robots.txt": b"User-agent: *\nDisallow: /\n", "/": SHOP}) as port:
+        assert f"no answer to record ({word})" in fetched(tmp_path, url, LOOPBACK_HOSTS={"no.example": port})
     assert not list(tmp_path.iterdir())
