@@ -1,9 +1,10 @@
 """How much of a crawl is promotion: discovery against breadth-first and random order, on the enlarged sample web.
 
-    python tests/bench_discovery.py [FOLDER]     five to ten minutes of processor time; FOLDER keeps the held-out model
+    python tests/bench_discovery.py [FOLDER]     two minutes of processor time, one of them for the model; FOLDER keeps it
 
 The model has learned from four folds of the corpus, the web shows pages of the fifth. Store, frontier, extraction and
 ranking are the crawler's own; answers come from memory, one after the other: order is all that is compared here.
+Discovery ends when no candidate is worth a visit: then its last column is that of the pages it fetched.
 (tests/test_discovery.py does it over HTTP.) A page counts as promotion when the corpus says so, not the model.
 """
 

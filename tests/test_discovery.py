@@ -156,7 +156,7 @@ def test_a_candidate_stays_on_its_domain_and_unknown_hosts_are_not_looked_up(tmp
 
 
 def test_killed_it_goes_on_and_knows_what_it_knew(tmp_path: Path) -> None:
-    web = Web(trade(12), slowly=0.02)
+    web = Web(trade(8), slowly=0.02)
     write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
     with server(web) as port:
         process = begin(tmp_path, web, port)
@@ -173,7 +173,7 @@ def test_killed_it_goes_on_and_knows_what_it_knew(tmp_path: Path) -> None:
 
 
 def test_two_processes_share_the_work(tmp_path: Path) -> None:
-    web = Web(trade(10), slowly=0.02)
+    web = Web(trade(6), slowly=0.02)
     write_source(tmp_path, "trade", ["http://list.example/"], more="discover: true\n")
     with server(web) as port:
         crawls = [begin(tmp_path, web, port) for _ in range(2)]
