@@ -84,7 +84,7 @@ browser: .venv/dev
 		else $(BIN)/playwright install chromium; fi
 
 # ReplayWeb.page is AGPL and not ours: fetched for the replay tests, never committed. Without npm these are skipped.
-player: .venv/dev
+player: .venv/dev  ## fetch ReplayWeb.page for the replay tests (needs npm)
 	@test -f .venv/player/sw.js || { command -v npm > /dev/null || { echo "no npm: the replay tests are skipped"; exit 0; }; \
 		mkdir -p .venv/player && cd .venv/player && npm pack --silent replaywebpage@2.4.6 > /dev/null && \
 		echo "6faef5c261e94b6e83cd6ee975bd0378fd4bc948bb14d36d45c709ffecb261b8  replaywebpage-2.4.6.tgz" | sha256sum -c --quiet && \
@@ -92,7 +92,7 @@ player: .venv/dev
 		echo "ReplayWeb.page could not be fetched: the replay tests are skipped"; }
 
 # A real Redis for the tests of several hosts; skipped where it cannot be installed.
-redis:
+redis:  ## install a Redis for the tests of several hosts (Debian, root)
 	@command -v redis-server > /dev/null || \
 		if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
 			echo "installing Debian's Redis for the tests of several hosts"; \

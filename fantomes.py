@@ -5,13 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from crawler.commands import commoncrawl, evidence, ingest, merge
+from crawler.commands import commoncrawl, diff, evidence, ingest, merge, new, sources
 from data.console import (
     ROOT,
     archive_option,
@@ -76,7 +77,7 @@ def crawl(
         sys.exit(1)
 
 
-for command in (ingest, commoncrawl, merge, evidence):
+for command in (new, sources, ingest, commoncrawl, merge, diff, evidence):
     cli.add_command(command)
 
 
@@ -160,14 +161,18 @@ def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) 
     """Build the public catalogue. What may be shown stands in data/publication.yml."""
     from catalog.publish import publish as run
     from catalog.vendors import assign_vendors
+    from crawler.health import report
+    from crawler.sources import load_sources
 
     with told():
         store = open_store(existing(db))
+        today = datetime.now(UTC).date()
+        health = report(store, load_sources(ROOT / "sources"), today)
         with bar("Publishing", quiet, 2 * store.table("pages").count) as progress:
             vendors = assign_vendors(store, progress)
-            result = run(store, archive, catalog, progress=progress)
+            result = run(store, archive, catalog, progress=progress, health=health)
     warn(result["warnings"])
-    kept = ("vendors", "pages", "claims", "below_policy", "without_vendor", "without_evidence")
+    kept = ("vendors", "pages", "claims", "rejected", "below_policy", "without_vendor", "without_evidence")
     lines = [
         f"published {catalog}: {counted({name.replace('_', ' '): result[name] for name in kept})}",
         f"claims: {counted({label: count for label, count in result['labels'].items() if count})}",

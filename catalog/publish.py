@@ -23,7 +23,6 @@ from catalog.policy import PublicationPolicy, load_policy
 from catalog.shelves import fill_shelves, fill_store_labels
 from catalog.taxonomy import Policy, load_taxonomy
 from catalog.vendors import LATEST_PAGES
-from data.views import create_views
 
 Row = dict[str, Any]
 
@@ -62,7 +61,6 @@ def publish(
             catalog.executescript((files("catalog") / "schema.sql").read_text(encoding="utf-8"))
             fill_store_labels(db, taxonomy)
             fill_shelves(catalog, taxonomy)
-            create_views(db)
             _fill_sources(catalog, health or [])
             counts = _fill(db, catalog, archive, policy, list(taxonomy.policies.values()), progress)
             catalog.executescript((files("catalog") / "indexes.sql").read_text(encoding="utf-8"))

@@ -21,7 +21,8 @@ from catalog.taxonomy import load_taxonomy
 LATEST_PAGES = """
     SELECT pages.*, sources.kind AS source_kind FROM pages JOIN sources ON sources.id = pages.source_id
     WHERE pages.id = (
-        SELECT id FROM pages AS other WHERE other.url = pages.url ORDER BY fetched_at DESC, id DESC LIMIT 1)
+        SELECT id FROM pages AS other WHERE other.url = pages.url
+        ORDER BY last_seen_at DESC, fetched_at DESC, id DESC LIMIT 1)
 """
 """The latest capture of each address: what the catalogue speaks of."""
 
@@ -144,12 +145,20 @@ def _count(db: Database, domain: _Domain, page: dict[str, Any], policy: Publicat
         domain.front = promotes or bool(domain.front)  # www and bare name, http and https: one of them is enough
     domain.titles[page["title"] or ""] += 1
     domain.blocks += db.execute("SELECT count(*) FROM blocks WHERE page_id = ?", [page["id"]]).fetchone()[0]
-    claims = db.query("SELECT block_id, label, score, status FROM claims WHERE page_id = ?", [page["id"]])
+    query = (
+        "SELECT block_id, label, score, status, decision FROM claims"
+        " LEFT JOIN claim_decisions ON claim_decisions.claim_id = claims.id WHERE claims.page_id = ?"
+    )
+    claims, voice = db.query(query, [page["id"]]), (page["voice"], page["voice_score"])
     domain.claim_blocks += len(
         {
             claim["block_id"]
             for claim in claims
-            if policy.lets_through(claim["status"], page["voice"], page["voice_score"], claim["label"], claim["score"])
+            if claim["decision"] == "confirmed"
+            or (
+                claim["decision"] is None
+                and policy.lets_through(claim["status"], *voice, claim["label"], claim["score"])
+            )
         }
     )
 

@@ -1,12 +1,16 @@
-"""Commands of this room alone: what comes in by files and archives, and the evidence."""
+"""Commands of this room alone: sources and their health, what comes in by files, changes, and the evidence."""
 
+import json
 import re
 import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from data.console import (
+    ROOT,
     archive_option,
     bar,
     contact_option,
@@ -98,6 +102,98 @@ def merge(other: Path, other_archive: Path | None, db: Path, archive: Path, quie
     with told(), bar("Merging", quiet) as progress:
         result = run(open_store(db), archive, other, other_archive or other.parent / "archive", progress)
     say(result, quiet, as_json, [f"merged {other}: {counted(result)}"])
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[SOURCE]...")
+@click.option("--check", is_flag=True, help="Exit code 1 when a source needs somebody's attention: for cron.")
+@click.option("--days", default=7, show_default=True, type=click.IntRange(min=0), help="Silence that is an alarm.")
+@db_option
+@quiet_option
+@json_option
+def sources(names: tuple[str, ...], check: bool, days: int, db: Path, quiet: bool, as_json: bool) -> None:
+    """Say how sources are: the last run, what it brought, what needs attention.
+
+    SOURCE as for `crawl`; all by default, those included that came as files.
+    """
+    from crawler.health import HEALTH, report, table
+    from crawler.sources import load_sources
+
+    with told():
+        wanted = load_sources(ROOT / "sources", names)
+        store = open_store(existing(db))
+        rows = report(store, wanted, datetime.now(UTC).date(), days, others=not names)
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+    elif not quiet:
+        for line in table(rows):
+            click.echo(line)
+        for row in rows:
+            if row["alarm"]:
+                click.echo(f"{row['id']}: {row['health']}: {HEALTH[row['health']]}", err=True)
+                for miss in row["missed"]:
+                    of = "the floor" if miss["by"] == "floor" else "half of the median"
+                    click.echo(f"  {miss['got']:,} {miss['name']}, {of} is {miss['wanted']:,}", err=True)
+                for line in row["runbook"].splitlines():
+                    click.echo(f"  {line}", err=True)
+    if check and any(row["alarm"] for row in rows):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name", metavar="ID")
+@click.argument("url")
+@click.option("--title", default="", help="For people.")
+@click.option("--page", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A saved answer of URL.")
+@contact_option
+@quiet_option
+@json_option
+def new(
+    kind: str, name: str, url: str, title: str, page: Path | None, contact: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Begin a source: its file, a recorded page and the test of it.
+
+    KIND is site, feed, ads, adlibrary or panel. Without --page the one address is fetched, by the rules of a crawl.
+    """
+    from crawler.scaffold import scaffold
+
+    pages = ROOT.parent / "tests" / "pages"
+    with told():
+        body = page.read_bytes() if page else None
+        made = scaffold(kind, name, url, ROOT / "sources", pages, contact or "", body, title)
+    result = {"source": str(made.source), "page": str(made.case), "private": made.private, "blocks": made.blocks}
+    lines = [
+        f"{made.source}: floors and runbook are a beginning, read it",
+        f"{made.case}: {made.blocks} blocks, {made.links} links; tests/test_recorded.py compares them from now on",
+    ]
+    if made.private:
+        lines.append("the page is of a real host: git ignores it; do not commit the source file either")
+    say(result, quiet, as_json, lines)
+
+
+@click.command()
+@click.argument("url")
+@click.option("--from", "old", metavar="DATE", help="The capture of this day, ISO 8601. The last but one by default.")
+@click.option("--to", "new", metavar="DATE", help="The capture of this day. The last one by default.")
+@db_option
+@json_option
+def diff(url: str, old: str | None, new: str | None, db: Path, as_json: bool) -> None:
+    """Show what changed at URL, and which claims that touched.
+
+    A capture of a day is the last one made by then. URL may be written hxxps://name[.]example.
+    """
+    from crawler.changes import describe
+    from crawler.changes import diff as run
+
+    with told():
+        found = run(open_store(existing(db)), url, old, new)
+    if as_json:
+        changes = [{"how": change.how, **asdict(change)} for change in found.changes]
+        click.echo(json.dumps({**asdict(found), "changes": changes}, ensure_ascii=False))
+    else:
+        for line in describe(found, styled=sys.stdout.isatty()):
+            click.echo(line)
 
 
 @click.group()

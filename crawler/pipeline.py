@@ -72,7 +72,7 @@ class StorePipeline:
     def _count(self, visit: Visit) -> None:
         """Health in Scrapy's own stats, source by source: what brings a run's numbers together."""
         counts = {f"outcome/{visit.outcome}": 1}
-        if visit.outcome == "stored":
+        if visit.pages:  # unchanged ones too: what the run found, not what was new
             counts |= {"pages": len(visit.pages), "links": len(visit.links)}
             counts["blocks"] = sum(len(page.blocks) for page in visit.pages)
             counts["offers"] = sum(len(page.offers) for page in visit.pages)

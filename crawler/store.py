@@ -82,7 +82,8 @@ def save_check(
             outcome = iif(:at >= last_checked_at, :outcome, outcome),
             last_checked_at = max(last_checked_at, :at),
             gone_since = CASE
-                WHEN :seen AND :at >= gone_since THEN NULL
+                WHEN :seen AND :at >= coalesce(gone_since, '') THEN  -- read late: what was looked at since still counts
+                    iif(outcome IN ('http-404', 'http-410') AND last_checked_at > :at, last_checked_at, NULL)
                 WHEN :gone AND last_seen_at <= :at THEN coalesce(gone_since, :at) ELSE gone_since END""",
         {
             "url": url,

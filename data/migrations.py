@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from data.problem import Problem
+from data.views import create_views
 
 migrations = Migrations("fantomes")
 
@@ -289,3 +290,9 @@ def history(db: Database) -> None:
                 FROM {table} JOIN pages ON pages.id = {table.split()[0]}.page_id GROUP BY pages.url, {key}
             ) AS seen JOIN addresses ON addresses.url = seen.url"""
         )
+
+
+@migrations(name="012_decisions")
+def decisions(db: Database) -> None:
+    """What people decided of claims; history by the words that stood there, not by the tags that they got."""
+    create_views(db)

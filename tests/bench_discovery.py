@@ -1,6 +1,6 @@
 """How much of a crawl is promotion: discovery against breadth-first and random order, on the enlarged sample web.
 
-    python tests/bench_discovery.py [FOLDER]     two minutes of processor time, one of them for the model; FOLDER keeps it
+    python tests/bench_discovery.py [FOLDER]     two minutes of processor time, half for the model; FOLDER keeps it
 
 The model has learned from four folds of the corpus, the web shows pages of the fifth. Store, frontier, extraction and
 ranking are the crawler's own; answers come from memory, one after the other: order is all that is compared here.

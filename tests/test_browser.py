@@ -102,6 +102,7 @@ OURS = [
     "capture/4",
     "search?q=abonnes",
     "labels",
+    "sources",
     "about",
 ]
 

@@ -14,7 +14,6 @@ from crawler.changes import ChangesError, compare, describe, diff
 from crawler.page import Capture, Offer, Page, Record, digest
 from crawler.store import save_check, save_page, save_source
 from data.migrations import open_store, write
-from data.views import create_views
 
 URL = "http://brume.example/forfaits"
 DAYS = [f"2026-11-{day:02}T10:00:00Z" for day in range(1, 29)]
@@ -25,7 +24,6 @@ PROMISE = "De vrais fans, livrés aujourd'hui"
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     db = open_store(tmp_path_factory.mktemp("store") / "fantomes.db")
     with write(db):
-        create_views(db)
         save_source(db, "s", "site", URL, "S")
     yield db
     db.close()
@@ -238,6 +236,18 @@ def test_missing_and_back(db: Database) -> None:
     assert history(db) == [(1, 4, 6)]
     saw(db, 7, "tout autre chose")
     assert history(db) == [(1, 4, 7)]
+
+
+def test_sights_that_come_late_undo_no_later_miss(db: Database) -> None:
+    gone(db, 9)
+    tag(db, saw(db, 3, PROMISE), PROMISE)
+    assert history(db) == [(3, 3, 9)]
+    saw(db, 5, PROMISE)
+    gone(db, 12)
+    saw(db, 10, PROMISE)
+    assert history(db) == [(3, 10, 12)]
+    saw(db, 13, PROMISE)
+    assert history(db) == [(3, 13, None)]
 
 
 def test_archives_that_come_late(db: Database) -> None:
