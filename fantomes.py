@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ def cli() -> None:
 @click.option(
     "--redis", metavar="ADDRESS", help="Share the frontier with crawlers on other hosts: redis://host:6379/0."
 )
+@model_option
 @db_option
 @archive_option
 @quiet_option
@@ -53,6 +55,7 @@ def crawl(
     sources: tuple[str, ...],
     contact: str | None,
     redis: str | None,
+    model: Path,
     db: Path,
     archive: Path,
     quiet: bool,
@@ -68,13 +71,24 @@ def crawl(
 
     with told(), bar("Crawling", quiet) as progress:
         wanted = load_sources(ROOT / "sources", sources)
-        result = run(open_store(db), archive, wanted, contact, db.with_suffix(".crawl.log"), progress, redis=redis)
+        judge = _promotion(model) if any(source.discover for source in wanted) else None
+        log = db.with_suffix(".crawl.log")
+        result = run(open_store(db), archive, wanted, contact, log, progress, redis=redis, judge=judge)
     done = "finished" if result["finished"] else f"cut short, {result['waiting']} addresses wait: run it again to go on"
     say(result, quiet, as_json, [f"crawl {done}: {counted(result['outcomes'])}"])
     if not {"stored", "unchanged"} & result["outcomes"].keys():
         raise click.ClickException(f"not one page came in; why, address by address: {db.with_suffix('.crawl.log')}")
     if not result["finished"]:
         sys.exit(1)
+
+
+def _promotion(model: Path) -> Callable[..., list[float]]:
+    """What discovery asks of the classifier. Raises ClassifierError where there is no model."""
+    from classifier.judge import promotion
+    from classifier.model import load_model
+
+    load_model(model)
+    return partial(promotion, model_dir=model)
 
 
 for command in (new, sources, ingest, commoncrawl, merge, diff, evidence):

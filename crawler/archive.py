@@ -7,6 +7,7 @@ caller gets it back: a kill -9 leaves at most bytes that no line of the chain kn
 import fcntl
 import hashlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,15 +19,18 @@ from typing import IO
 from w3lib.url import safe_url_string
 
 from crawler.evidence.cdxj import entry_line, index
-from crawler.evidence.manifest import MANIFEST, ArchiveError, Chain, Head, covered, entry, write_at
+from crawler.evidence.manifest import MANIFEST, WHOLE, ArchiveError, Chain, Head, covered, entries, entry, write_at
 from crawler.evidence.member import Member, digest, member
 from crawler.page import Record
 
 SOFTWARE = "Fantomes/0.1"  # as user agent, and in the header of every WARC file
 MAX_FILE = 1_000_000_000  # bytes; then the next file begins (the size that archives use)
 SYNC_EVERY = 5.0  # seconds between two fsync: what a power cut may take; a kill takes nothing that was given back
+PART = ".part"  # ends the name of a file that is being written as a whole
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 SAME_PAYLOAD = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
+MAX_NAME = 200  # characters of a foreign file's name that are kept, its end: file systems take 255
+UNFIT = re.compile(r"[^\w.-]", re.A)  # for a name that others type into a shell
 WRITTEN_LAST = (".cdxj", ".tsr", MANIFEST)  # files that get their name only when the chain knows them, and the chain
 
 
@@ -106,7 +110,7 @@ class Archive:
         with self._errors(path, "cannot be copied into the archive"):
             chain = self._open_chain()
             sha256 = _file_sha256(path)
-            name = f"{sha256[:16]}-{path.name}"
+            name = f"{sha256[:16]}-{re.sub(UNFIT, '_', path.name[-MAX_NAME:])}"
             if not (self.folder / name).exists():
                 with path.open("rb") as source:
                     self._add_file(chain, "kept", name, iter(lambda: source.read(1 << 20), b""), sha256)
@@ -163,6 +167,8 @@ class Archive:
                 with suppress(OSError):
                     if isinstance(error, OSError):  # disk full: the half record is taken back
                         os.ftruncate(self._file, start)
+                        if not start:
+                            (self.folder / self._name).unlink()
                 self._leave()  # after Ctrl-C who knows how far it came; the next Archive seals what has no line
                 raise
             self._end = offset
@@ -208,11 +214,23 @@ class Archive:
         path = self.folder / name
         if not path.exists() or path.with_name(f"{name}.cdxj").exists():
             return  # its writer came to an end just now
+        if name.endswith(PART) and (due := self._due(path, size)):
+            os.replace(path, path := self.folder / due)  # its writer was killed before it could
+            name = due
+            if name.endswith(WRITTEN_LAST):
+                return
         end = covered(self.folder, name)
         if end is None or end < size:
             kind = "found" if end is None else "torn"
             chain.append([entry(kind, name, end or 0, size - (end or 0), _file_sha256(path, end or 0))])
         self._add_index(chain, name)
+
+    def _due(self, part: Path, size: int) -> str:
+        """The name that the chain has for a file that was written and did not get it; "" for none."""
+        sha256 = _file_sha256(part)
+        told = (line for _, line in entries(self.folder) if line["kind"] in WHOLE and line["length"] == size)
+        names = (line["warc"] for line in told if line["sha256"] == sha256)
+        return next((name for name in names if Path(name).name == name and not (self.folder / name).exists()), "")
 
     def _add_index(self, chain: Chain, name: str, lines: list[str] | None = None) -> None:
         """Write NAME.cdxj. It is there only when all of NAME has its lines in the chain."""
@@ -223,7 +241,7 @@ class Archive:
         self, chain: Chain, kind: str, name: str, parts: Iterator[bytes], expected: str | None = None, **more: str
     ) -> None:
         """Write a whole file; it gets its name when it is on the disk and in the chain."""
-        part = self.folder / f"{os.getpid()}-{time.time_ns()}.part"
+        part = self.folder / f"{os.getpid()}-{time.time_ns()}{PART}"
         sha, size = hashlib.sha256(), 0
         try:
             with os.fdopen(_create(chain, part), "wb") as file:

@@ -4,16 +4,18 @@ The interface: https://pywb.readthedocs.io/en/latest/manual/cdxserver_api.html, 
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urljoin, urlsplit
 
 from crawler.client import Client, ClientError
-from crawler.frontier import clean
+from crawler.frontier import clean, host_of
 
 MAX_PAGES = 50  # of one index's answer; a page has some 15,000 captures
 MAX_ANSWER = 50_000_000  # bytes of one page
+MAX_SERVICES = 1_000  # indexes; Common Crawl has some 120
 MAX_FAILED = 3  # indexes in a row that do not answer; then the rest is not asked
 MAX_ADDRESSES = 100_000  # whose captures are compared; a larger domain is asked for in parts
 QUERY = [("output", "json"), ("filter", "=status:200"), ("filter", "~mime:(text/html|application/xhtml)")]
@@ -40,9 +42,12 @@ def search(client: Client, what: str, index: str, warnings: list[str]) -> dict[s
     found: dict[str, list[Entry]] = {}
     services = _services(client, index)
     failed: list[str] = []  # in a row
+    belongs = _asked_for(question)
     for service in services:
         try:
             for entry in _entries(client, service, question, warnings):
+                if not belongs(entry.url):
+                    raise ClientError(f"{service}: lists {entry.url[:200]}, which is not of {what}")
                 if entry.url not in found and len(found) >= MAX_ADDRESSES:
                     warnings.append(f"{service}: {what} has more than {MAX_ADDRESSES} addresses; ask for parts of it")
                     return found
@@ -76,6 +81,13 @@ def _question(what: str) -> list[tuple[str, str]]:
     return [("url", address), *QUERY]
 
 
+def _asked_for(question: list[tuple[str, str]]) -> Callable[[str], bool]:
+    """Whether an address is on the hosts of the question; servers compare without scheme, port and www."""
+    asked = question[0][1]
+    domain = re.sub(r"^www\d*\.", "", (urlsplit(asked).hostname or "") if "/" in asked else asked)
+    return lambda url: f".{host_of(url)}".endswith(f".{domain}")
+
+
 def _services(client: Client, index: str) -> list[str]:
     """The addresses of the indexes, the oldest first; `index` itself where it is one of them."""
     if index.endswith(("-index", "/cdx")):
@@ -85,9 +97,9 @@ def _services(client: Client, index: str) -> list[str]:
     try:
         if answer.status != 200:
             raise ValueError(f"status {answer.status}")
-        services = sorted(str(entry["cdx-api"]) for entry in json.loads(answer.body))
-        if not services:
-            raise ValueError("lists no index")
+        services = sorted({str(entry["cdx-api"]) for entry in json.loads(answer.body)})
+        if not 0 < len(services) <= MAX_SERVICES:
+            raise ValueError(f"lists {len(services)} indexes, from 1 to {MAX_SERVICES} are asked")
         if strange := [url for url in services if urlsplit(url).netloc != urlsplit(index).netloc]:
             raise ValueError(f"leads to another server, {strange[0][:200]!a}")
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -102,7 +114,7 @@ def _entries(client: Client, service: str, question: list[tuple[str, str]], warn
         return
     try:
         pages = int(json.loads(answer.body)["pages"]) if answer.status == 200 else -1
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         pages = -1
     if pages < 0:
         raise ClientError(f"{service}: status {answer.status}: {answer.body[:200]!a}")
@@ -118,7 +130,7 @@ def _entries(client: Client, service: str, question: list[tuple[str, str]], warn
             try:
                 if entry := _entry(line):
                     yield entry
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
                 raise ClientError(f"{service}: page {page}, line {number}: {error!r}: {line[:200]!a}") from error
 
 
@@ -132,7 +144,7 @@ def _entry(line: bytes) -> Entry | None:
         clean(values["url"]),
         date.strftime("%Y-%m-%dT%H:%M:%SZ"),
         values["digest"].removeprefix("sha1:"),
-        values["filename"],
+        values["filename"].strip(),
         int(values["offset"]),
         int(values["length"]),
     )

@@ -82,7 +82,6 @@ class Discovery:
         self.db, self.judge, self.hosts = db, judge, hosts
         self.named = {_domain(url) for source in sources for url in source.start}
         self._admitted: dict[tuple[int, str], set[str]] = {}  # addresses given to the frontier, by run and domain
-        create_table(db)
 
     def look(self, run: int, page: Page) -> Look:
         """Judge a page, and the links of one that promotes. Reads the store, writes nothing."""
@@ -216,18 +215,6 @@ def save_look(db: Database, run: int, look: Look) -> None:
         " score = excluded.score WHERE excluded.score > score",
         [(one.domain, one.url, row[0], one.text, one.score, now()) for one in look.candidates],
     )
-
-
-def create_table(db: Database) -> None:
-    """What a page was judged while it was crawled."""
-    db.execute(
-        """
-        CREATE TABLE IF NOT EXISTS judged (  -- of pages on the way, to know where to look next; never published
-            run_id INTEGER NOT NULL REFERENCES runs(id), page_id INTEGER NOT NULL REFERENCES pages(id),
-            domain TEXT NOT NULL, promotion REAL NOT NULL, PRIMARY KEY (page_id, run_id)
-        ) STRICT, WITHOUT ROWID"""
-    )
-    db.execute("CREATE INDEX IF NOT EXISTS judged_domain ON judged (domain, run_id)")
 
 
 def _domain(url: str) -> str:

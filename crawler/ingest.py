@@ -19,7 +19,7 @@ from crawler.archive import SOFTWARE, Archive, ArchiveError
 from crawler.copies import mark_copies
 from crawler.evidence.stored import remember_head
 from crawler.page import NotAPage, read_page
-from crawler.records import WarcError, is_warc
+from crawler.records import WarcError, is_warc, records
 from crawler.savedfile import read_saved
 from crawler.store import save_page, save_source
 from crawler.waczfile import is_zip, unpack
@@ -113,9 +113,12 @@ def _read(run: _Run, path: Path) -> None:
 
 
 def _read_warc(run: _Run, path: Path) -> None:
-    source = f"warc:{path.name}"
+    with path.open("rb") as file:
+        next(records(file))  # nothing is kept of a file that is no WARC file, such as any other .gz
+    title = path.name.encode(errors="backslashreplace").decode()  # names of files may hold any bytes
+    source = f"warc:{title}"
     with write(run.db):
-        save_source(run.db, source, "archive", None, path.name)
+        save_source(run.db, source, "archive", None, title)
     name = run.archive.keep(path)
     for capture in captures(run.archive.folder / name, name):
         if isinstance(capture, str):

@@ -9,7 +9,6 @@ from functools import cache
 from urllib.parse import urljoin, urlsplit
 
 import trafilatura
-import yaml
 from selectolax.lexbor import LexborHTMLParser
 
 from crawler.copies import signature
@@ -17,8 +16,8 @@ from crawler.dateline import DateLine, moment, read_dateline, words
 from crawler.frontier import clean
 from crawler.lines import AD, Line, mark_ads, read_lines, squeeze
 from crawler.page import Page, Release
-from data import DATA
 from data.domains import registrable_domain
+from data.platforms import not_vendors
 
 MAX_HTML = 1_000_000  # characters; the longest real release seen is a tenth of it
 MAX_LINES = 2_000  # from the headline on
@@ -263,16 +262,9 @@ def _advertised(lines: list[Line], url: str) -> str | None:
                 domain = registrable_domain(address.hostname or "")
             except ValueError:
                 continue  # "http://shop.example:99999/" leads nowhere
-            if address.scheme in ("http", "https") and domain and domain != own and domain not in not_advertised():
+            if address.scheme in ("http", "https") and domain and domain != own and domain not in not_vendors():
                 found.setdefault(domain, front)
     return next(iter(found.values())) if len(found) == 1 else None
-
-
-@cache
-def not_advertised() -> frozenset[str]:
-    """Platforms and wires: a release that links to them does not advertise them."""
-    listed = yaml.safe_load((DATA / "lookups" / "platforms.yml").read_text("utf-8"))
-    return frozenset([*listed["platforms"], *listed["wires"]])
 
 
 @cache

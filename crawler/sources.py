@@ -96,6 +96,8 @@ def load_source(path: Path) -> Source:
     for key in ("loopback", "render", "screenshot", "discover"):
         if not isinstance(values.get(key, False), bool):
             raise SourceError(f"{path}: {key} {values[key]!r} must be true or false")
+    if values.get("discover") and values["kind"] != "site":  # as releases, a stranger's pages would be misread
+        raise SourceError(f"{path}: discover: true is for sources of kind 'site', not {values['kind']!r}")
     floors = values.get("floors", {})
     if not isinstance(floors, dict) or not all(
         key in FLOORS and type(value) is int and value >= 0 for key, value in floors.items()

@@ -296,3 +296,15 @@ def history(db: Database) -> None:
 def decisions(db: Database) -> None:
     """What people decided of claims; history by the words that stood there, not by the tags that they got."""
     create_views(db)
+
+
+@migrations(name="013_judged")
+def judged(db: Database) -> None:
+    db.execute(
+        """
+        CREATE TABLE judged (  -- of pages on the way, to know where to look next; never published
+            run_id INTEGER NOT NULL REFERENCES runs(id), page_id INTEGER NOT NULL REFERENCES pages(id),
+            domain TEXT NOT NULL, promotion REAL NOT NULL, PRIMARY KEY (page_id, run_id)
+        ) STRICT, WITHOUT ROWID"""
+    )
+    db.execute("CREATE INDEX judged_domain ON judged (domain, run_id)")

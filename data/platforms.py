@@ -8,7 +8,16 @@ from data import DATA
 
 
 @cache
+def _listed(kind: str) -> frozenset[str]:
+    return frozenset(yaml.safe_load((DATA / "lookups" / "platforms.yml").read_text("utf-8"))[kind])
+
+
+def wires() -> frozenset[str]:
+    """Registrable domains that carry other firms' press releases."""
+    return _listed("wires")
+
+
+@cache
 def not_vendors() -> frozenset[str]:
     """Registrable domains of platforms and wires: a link to one of them leads to no seller's site."""
-    listed = yaml.safe_load((DATA / "lookups" / "platforms.yml").read_text("utf-8"))
-    return frozenset([*listed["platforms"], *listed["wires"]])
+    return _listed("platforms") | _listed("wires")

@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import bulk_bench
 import click
+from bench_crawl import measure as measure_crawl
 from selectolax.lexbor import LexborHTMLParser
 from warcio.archiveiterator import ArchiveIterator
 
@@ -79,6 +81,15 @@ def measure(warc: Path, folder: Path) -> None:
     )
 
 
+def bulk(warc: Path) -> None:
+    """Work on WARC files in bulk, beside a bare loop that reads and parses."""
+    for name, found in bulk_bench.measure(warc).items():
+        click.echo(
+            f"bulk      {found['pages_per_second']:8.0f} pages/s and core, {name}: {found['times_bare']:.1f} x bare,"
+            f" {found['memory_mb']:.0f} MB"
+        )
+
+
 def write_lines(db: Path, lines: Path) -> None:
     with sqlite3.connect(db) as store, lines.open("w") as file:
         for block, page, text in store.execute("SELECT id, page_id, text FROM blocks ORDER BY page_id, position"):
@@ -101,7 +112,10 @@ if __name__ == "__main__":
         place = Path(temporary)
         if len(sys.argv) > 1:
             measure(Path(sys.argv[1]), place)
+            bulk(Path(sys.argv[1]))
         else:
             run("crawl", "sample-sites", "--db", place / "s.db", "--archive", place / "samples")
             measure(next((place / "samples").glob("*.warc.gz")), place)
+        for size in (10_000, 100_000):
+            measure_crawl(1000, size)
         from_nothing(place / "clone")

@@ -166,7 +166,7 @@ def _index(folder: Path, name: str, keys: set[Key]) -> Iterator[str]:
                 date, row = head.rpartition(" ")[2], json.loads("{" + fields)
                 keys.add((row["url"], date[:14]))
                 _leads_to_record(folder / "archive", date, row)
-            except (KeyError, TypeError, ValueError, RecursionError, EvidenceError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError, RecursionError, EvidenceError) as error:
                 yield f"{name}, line {number}: {_told(error)}"
     except ZIP_FAILS as error:
         yield f"{name}: breaks off after {number} lines: {_told(error)}"

@@ -17,9 +17,12 @@ from typing import Any, NamedTuple
 from data.problem import Problem
 
 MANIFEST = "manifest.jsonl"
+WHOLE = ("kept", "found", "index", "stamp")  # kinds of line that speak of a whole file, not of one record
 FIRST = "0" * 64  # what stands for the hash of the line before the first
 KEYS = frozenset("seq prev warc offset length sha256 payload kind url date hash".split())
-NAMED = re.compile(rb'"length":(\d+),"offset":(\d+),.*"warc":"([^"]+)"\}\n$')  # keys in the order of canonical JSON
+NUMBERS = frozenset("seq offset length".split())  # the others are texts
+LARGEST = 1 << 62  # bytes: no file is as large
+NAMED = re.compile(rb'"length":(\d+),"offset":(\d+),.*"warc":("(?:[^"\\]|\\.)*")\}\n$')  # keys in the order of canonical JSON
 
 
 class ArchiveError(Problem):
@@ -55,12 +58,12 @@ def read_line(data: bytes) -> dict[str, Any]:
         raise ValueError("this is not a flat object") from error
     if not isinstance(fields, dict) or set(fields) - {"hex"} != KEYS:
         raise ValueError("these are not the fields of a line")
-    for name, kind in (("seq", int), ("offset", int), ("length", int), ("warc", str), ("sha256", str), ("url", str)):
-        if type(fields[name]) is not kind:
-            raise ValueError(f"{name} {fields[name]!r} is no {kind.__name__}")
-    if min(fields["offset"], fields["length"]) < 0:
+    for name, value in fields.items():
+        if type(value) is not (kind := int if name in NUMBERS else str):
+            raise ValueError(f"{name} {value!r} is no {kind.__name__}")
+    if not 0 <= min(fields["offset"], fields["length"]) <= fields["offset"] + fields["length"] < LARGEST:
         raise ValueError("its place is none")
-    bytes.fromhex(str(fields.get("hex", "")))
+    bytes.fromhex(fields.get("hex", ""))
     if _canonical(fields) + b"\n" != data:
         raise ValueError("this is not canonical JSON")
     named = f'"hash":"{fields["hash"]}",'.encode()  # stands once: within a value the quotes would be escaped
@@ -85,10 +88,10 @@ def entries(folder: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 def covered(folder: Path, name: str) -> int | None:
     """How many bytes of the file `name` the chain covers; None where it does not know the file."""
-    end = None
+    end, written = None, json.dumps(name).encode()
     with (folder / MANIFEST).open("rb") as file:
         for data in file:
-            if (found := NAMED.search(data)) and found[3].decode() == name:
+            if (found := NAMED.search(data)) and found[3] == written:
                 end = max(end or 0, int(found[1]) + int(found[2]))
     return end
 

@@ -19,12 +19,11 @@ from typing import Any, BinaryIO
 from sqlite_utils import Database
 
 from crawler.evidence.cdxj import Entry, entry_line, index, read_entry
-from crawler.evidence.manifest import FIRST, MANIFEST, read_line
+from crawler.evidence.manifest import FIRST, MANIFEST, WHOLE, read_line
 from crawler.evidence.stamp import StampError, check_stamp
 from crawler.evidence.stored import Report, Stored
 from crawler.records import WarcError, records
 
-WHOLE = ("kept", "found", "index", "stamp")  # kinds of line that speak of a whole file, not of one record
 NOTED = {
     "torn": "were left by a killed writer; they are sealed",
     "found": "were there before the chain knew the file; they are taken in as they stood",
