@@ -252,8 +252,9 @@ class Archive:
                 os.fsync(file.fileno())
                 if expected and sha.hexdigest() != expected:
                     raise ArchiveError(f"{name}: changed while it was copied")
-                chain.append([entry(kind, name, 0, size, sha.hexdigest(), **more)])
-                os.replace(part, self.folder / name)
+                with chain.lock():  # nobody sees the one without the other
+                    chain.append([entry(kind, name, 0, size, sha.hexdigest(), **more)])
+                    os.replace(part, self.folder / name)
         except BaseException:
             part.unlink(missing_ok=True)
             raise

@@ -21,7 +21,6 @@ MAX_UNPACKED = 1_000_000_000  # bytes of one gzip member that shrinks them more 
 MAX_RATIO = 200
 CHUNK = 32_768  # bytes read at a time; they unpack to at most a thousand times as much
 HEAD = re.compile(rb"WARC/.*?\r?\n\r?\n", re.S)
-ONCE = ("warc-type", "warc-target-uri", "warc-date", "content-type")  # what a record says of itself
 LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,15})[ \t]*\r?$", re.I | re.M)
 
 
@@ -119,9 +118,6 @@ def _record(offset: int, data: bytes, size: int) -> WarcRecord:
     record = WarcRecord.from_reader(BytesIO(data), quirks_mode=True)  # quirks: lines may end in LF alone
     if record.content_length != length:
         raise ValueError(f"the headers of the record at byte {offset} can be read in two ways")
-    names = [name.lower() for name, _ in record.headers]
-    if any(names.count(name) > 1 for name in ONCE):
-        raise ValueError(f"the record at byte {offset} says twice what it is")
     return record
 
 

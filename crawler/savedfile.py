@@ -12,7 +12,7 @@ from crawler.frontier import clean
 from crawler.page import MAX_BODY, Capture, NotAPage, Page, Record, decode, read_page
 from crawler.panels import read_services
 
-SAVED_FROM = re.compile(rb"<!--\s*saved from url=\((\d{1,9})\)(https?://[^\s<>]+)\s*-->", re.I)
+SAVED_FROM = re.compile(rb"<!--\s*saved from url=\(\d+\)(https?://[^\s<>]+)\s*-->", re.I)
 NOT_HTML = re.compile(rb"filedesc://|From: <Saved by|MIME-Version:", re.I)  # ARC, MHTML
 HTML = re.compile(
     r"\s*(?:$|<(?!svg|!doctype svg)[a-z!]|<\?xml.{,4000}?<html)", re.I | re.S
@@ -62,13 +62,13 @@ def _keep(capture: Capture, archive: Archive) -> None:
 
 
 def _address(path: Path, body: bytes, url: str | None) -> str:
-    # The browser writes its comment right before <html>, behind any that the page itself may have: two of them mean
-    # that somebody wants to be taken for somebody else.
-    saved = {address for length, address in SAVED_FROM.findall(body[:4096]) if int(length) == len(address)}
+    # The browser writes its comment before <html>, behind those that the page brings along: of two addresses one was
+    # written by the page, to be taken for somebody else's.
+    saved = SAVED_FROM.search(body[:4096])
     try:
-        if len(saved) > 1 and not url:
-            raise ValueError("it says twice where it was saved from; say which with --url")
-        return clean(url or (saved.pop().decode("ascii", "replace") if saved else path.resolve().as_uri()))
+        if saved and not url and len(set(SAVED_FROM.findall(body))) > 1:
+            raise ValueError("it says in two ways where it was saved from; give --url")
+        return clean(url or (saved[1].decode("ascii", "replace") if saved else path.resolve().as_uri()))
     except ValueError as error:
         raise NotAPage("bad address", str(error)) from error
 

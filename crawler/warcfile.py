@@ -3,19 +3,19 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from fastwarc.warc import HeaderMap
-from warcio.bufferedreaders import ChunkedDataReader
+from fastwarc.warc import HeaderMap, WarcRecord
 
 from crawler.archive import now
 from crawler.encodings import decompress
+from crawler.evidence.cdxj import is_http, message
 from crawler.frontier import clean
 from crawler.page import Capture, NotAPage, Record
 from crawler.records import Raw, records
 
+ONCE = ("WARC-Type", "WARC-Target-URI", "WARC-Date", "Content-Type")  # twice: readers would not agree which
 COUNTED = ("revisit", "conversion", "continuation")  # other captures than whole answers
 
 
@@ -28,8 +28,10 @@ def captures(path: str | Path, name: str) -> Iterator[Capture | str]:
     with _open(path) as file:
         for raw in records(file):
             kind = raw.record.headers.get("WARC-Type") or ""
-            if kind in ("response", "resource"):
-                yield _capture(name, kind, raw)
+            if any(len(raw.record.headers.get_multiple(name)) > 1 for name in ONCE):
+                yield "bad-record"
+            elif kind in ("response", "resource"):
+                yield read_capture(name, kind, raw)
             elif kind in COUNTED:
                 yield kind
 
@@ -42,14 +44,15 @@ def _open(path: str | Path) -> BinaryIO:
     return fsspec.open(str(path), "rb").open()
 
 
-def _capture(name: str, kind: str, raw: Raw) -> Capture | str:
+def read_capture(name: str, kind: str, raw: Raw) -> Capture | str:
+    """The capture of one record of the file `name`; a word to count by for what gives none."""
     headers = raw.record.headers
-    url, http = (headers.get("WARC-Target-URI") or "").strip("<>"), None  # as old wgets write it
+    url, http = (headers.get("WARC-Target-URI") or "").strip("<>"), None
+    payload = raw.record.reader.read()
     try:
-        if kind == "response" and url[:4].lower() == "http":
-            raw.record.is_http = True  # some writers leave out the Content-Type that says so
-            raw.record.parse_http(quirks_mode=True)
-            http = raw.record.http_headers
+        if is_http(kind, url, _header(headers, "Content-Type")):
+            head, payload = message(payload)
+            http = _http(head)
             if http is None or http.status_code is None:
                 return "bad-record"
             if http.status_code != 200:
@@ -62,9 +65,6 @@ def _capture(name: str, kind: str, raw: Raw) -> Capture | str:
         return "no-address-or-date"
     if not raw.whole:
         return "too-large"
-    payload = raw.record.reader.read()
-    if _header(http, "Transfer-Encoding").lower() == "chunked":
-        payload = b"".join(iter(ChunkedDataReader(BytesIO(payload)).read, b""))  # as it is where it is not chunked
     try:
         body = decompress(payload, _header(http, "Content-Encoding"))
     except NotAPage as none:
@@ -78,6 +78,15 @@ def _capture(name: str, kind: str, raw: Raw) -> Capture | str:
         record=Record(name, raw.offset, raw.length, hashlib.sha256(payload).hexdigest()),
         headers={key.lower(): value for key, value in http.to_tuples()} if http else {},
     )
+
+
+def _http(head: bytes) -> HeaderMap | None:
+    """Status and headers of an HTTP answer. Raises OSError."""
+    record = WarcRecord()
+    record.set_bytes_content(head)
+    record.is_http = True
+    record.parse_http(quirks_mode=True)
+    return record.http_headers
 
 
 def _header(headers: HeaderMap | None, name: str) -> str:

@@ -22,7 +22,7 @@ INDEXED = ("response", "resource", "conversion", "revisit")
 PRINTED = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # what is not escaped in the sort key
 EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 MIME = re.compile(rb"^content-type:[ \t]*([^\r\n]*)", re.I | re.M)
-TRANSFER = re.compile(rb"^transfer-encoding:[ \t]*([^\r\n]*)", re.I | re.M)
+TRANSFER = re.compile(rb"^transfer-encoding[ \t]*:[ \t]*([^\r\n]*)", re.I | re.M)
 SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}  # bytes of a digest
 BASE32 = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghijklmnopqrstuv")  # to Python's digits
 DEFAULT_PORT = {"http": 80, "https": 443}
@@ -119,12 +119,10 @@ def read_entry(record: WarcRecord) -> Entry:
     headers = {name.lower(): value for name, value in record.headers}
     kind = headers.get("warc-type", "")
     mime, status, body = headers.get("content-type", ""), None, block
-    if mime.startswith("application/http"):
-        head, body = _split(block)
+    url = headers.get("warc-target-uri", "").strip("<>")  # as old wgets write it
+    if is_http(kind, url, mime):
+        head, body = message(block)
         status, mime = read_head(head)
-        if "chunked" in _field(TRANSFER, head).lower():
-            reader = ChunkedDataReader(BytesIO(body), decomp_type=None)  # gives bytes back that are not chunked at all
-            body = b"".join(iter(lambda: reader.read(65_536), b""))
     named = _digest(headers.get("warc-payload-digest", ""))
     payload = hashlib.sha256(body)
     broken = []
@@ -136,13 +134,28 @@ def read_entry(record: WarcRecord) -> Entry:
         broken.append("Content-Length")
     return Entry(
         kind,
-        headers.get("warc-target-uri", "").strip("<>"),
+        url,
         headers.get("warc-date", ""),
         status,
         bare(mime),
         named[1].hex() if kind == "revisit" else payload.hexdigest(),
         ", ".join(broken),
     )
+
+
+def is_http(kind: str, url: str, content_type: str) -> bool:
+    """Whether a record holds an HTTP message; some writers leave out the Content-Type that says so."""
+    return content_type.lower().startswith("application/http") or (kind == "response" and url[:4].lower() == "http")
+
+
+def message(block: bytes) -> tuple[bytes, bytes]:
+    """Head and body of an HTTP message, the body without transfer encoding. All that speaks of the payload of a record
+    uses this: two readings of an odd head would make two payloads."""
+    head, body = _split(block)
+    if "chunked" in _field(TRANSFER, head).lower():
+        reader = ChunkedDataReader(BytesIO(body), decomp_type=None)  # gives bytes back that are not chunked at all
+        body = b"".join(iter(lambda: reader.read(65_536), b""))
+    return head, body
 
 
 def read_head(head: bytes) -> tuple[int | None, str]:

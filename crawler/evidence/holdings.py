@@ -94,8 +94,8 @@ def gather(archive: Path, proof: Proof) -> list[Holding]:
             keep(_nearest(archive, holding.entry.date, at_url.get(url, [])))
     if proof.kind != "claim":  # a claim is proven by its own capture
         payloads = {(holding.entry.url, holding.entry.payload) for holding in captures}
-        seen_again = [read(archive, spot)[0] for spot in around if spot.kind == "revisit"]
-        for again in sorted(seen_again, key=lambda one: (one.entry.url, one.entry.date, one.spot)):
+        seen_again = [_beyond(archive, spot) for spot in around if spot.kind == "revisit"]
+        for again in sorted(filter(None, seen_again), key=lambda one: (one.entry.url, one.entry.date, one.spot)):
             if (again.entry.url, again.entry.payload) in payloads:
                 keep(again)
     return list(kept.values())
@@ -124,6 +124,16 @@ def read(archive: Path, spot: Spot, page: Row | None = None) -> tuple[Holding, b
         packed=is_packed(raw),
         captured=page is not None,
     ), raw
+
+
+def _beyond(archive: Path, spot: Spot) -> Holding | None:
+    """A record that goes with a capture; None for a broken one in a file of others, which never was evidence."""
+    try:
+        return read(archive, spot)[0]
+    except EvidenceError:
+        if spot.line:
+            raise
+        return None
 
 
 def _check(entry: Entry, page: Row) -> None:
@@ -200,8 +210,8 @@ def _beside(archive: Path, around: list[Spot]) -> dict[str, list[Holding]]:
     some writers let the answer name the request."""
     found: dict[str, list[Holding]] = {}
     for spot in around:
-        if spot.kind == "request" or spot.url.startswith(SCREENSHOT):
-            other, _ = read(archive, spot)
+        other = _beyond(archive, spot) if spot.kind == "request" or spot.url.startswith(SCREENSHOT) else None
+        if other is not None:
             for id_ in filter(None, (other.concurrent_to, other.id)):
                 found.setdefault(id_, []).append(other)
     return found
@@ -221,8 +231,8 @@ def _origins(archive: Path, captures: list[Holding], around: list[Spot]) -> dict
                 break
             if spot[:2] not in seen:
                 seen.add(spot[:2])
-                origin, _ = read(archive, spot)
-                found[origin.id] = origin
+                if origin := _beyond(archive, spot):
+                    found[origin.id] = origin
     return found
 
 
@@ -230,5 +240,5 @@ def _nearest(archive: Path, date: str, spots: list[Spot]) -> Holding | None:
     """The first capture of an image or style sheet from `date` on, or else the last one before."""
     found = sorted((spot for spot in spots if spot.kind == "response"), key=lambda spot: spot.date)
     nearest = next((spot for spot in found if spot.date >= date), found[-1] if found else None)
-    holding = read(archive, nearest)[0] if nearest else None
+    holding = _beyond(archive, nearest) if nearest else None
     return holding if holding and holding.entry.mime.startswith(EMBEDDED) else None

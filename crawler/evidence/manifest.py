@@ -22,7 +22,8 @@ FIRST = "0" * 64  # what stands for the hash of the line before the first
 KEYS = frozenset("seq prev warc offset length sha256 payload kind url date hash".split())
 NUMBERS = frozenset("seq offset length".split())  # the others are texts
 LARGEST = 1 << 62  # bytes: no file is as large
-NAMED = re.compile(rb'"length":(\d+),"offset":(\d+),.*"warc":("(?:[^"\\]|\\.)*")\}\n$')  # keys in the order of canonical JSON
+# keys in the order of canonical JSON
+NAMED = re.compile(rb'"length":(\d+),"offset":(\d+),.*"warc":("(?:[^"\\]|\\.)*")\}\n$')
 
 
 class ArchiveError(Problem):

@@ -1,5 +1,6 @@
 """Proof: the captures in the store behind a vendor, a claim or an address, and what was tagged in them."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 from sqlite_utils import Database
 
 from crawler.evidence.record import EvidenceError
-from crawler.frontier import clean
+from crawler.frontier import clean, host_of
+from data.domains import registrable_domain
 
 Row = dict[str, Any]
 
@@ -37,8 +39,9 @@ class Proof:
 def find(db: Database, what: str) -> Proof:
     """The proof of `what`: a vendor's id or domain, a claim's id, or a page's address (`hxxps://shop[.]example/`).
 
-    A vendor's captures are all captures, the old ones too, of each address that a claim of his stands on; a claim of
-    an old capture has no vendor, and is listed so. Raises EvidenceError when there is nothing.
+    A vendor's captures are those that a claim of his stands on, and of his own site all captures, the old ones too, of
+    these addresses; a claim of an old capture has no vendor, and is listed so. What a wire or a library showed at
+    the same address on another day may be another's words. Raises EvidenceError when there is nothing.
     """
     what = what.strip()
     for kind, look in (("vendor", _vendor), ("claim", _claim), ("page", _page)):
@@ -66,14 +69,24 @@ def defang(address: str) -> str:
 
 
 def _vendor(db: Database, kind: str, name: str) -> Proof | None:
-    rows = list(db.query("SELECT id FROM vendors WHERE id = :name OR domain = lower(:name)", {"name": name}))
+    rows = list(db.query("SELECT id, domain FROM vendors WHERE id = :name OR domain = lower(:name)", {"name": name}))
     if not rows:
         return None
-    vendor = rows[0]["id"]
-    captures = "url IN (SELECT url FROM pages JOIN claims ON claims.page_id = pages.id WHERE claims.vendor_id = ?)"
-    which = f"(claims.vendor_id = ? OR claims.vendor_id IS NULL AND pages.{captures})"
-    pages = list(db.query(PAGES.format(which=captures), [vendor]))
-    return Proof(kind, vendor, pages, list(db.query(CLAIMS.format(which=which), [vendor, vendor])))
+    vendor, domain = rows[0]["id"], rows[0]["domain"]
+    claims = list(db.query(CLAIMS.format(which="claims.vendor_id = ?"), [vendor]))
+    proven = {claim["page_id"] for claim in claims}
+    urls = "url IN (SELECT url FROM pages WHERE id IN (SELECT value FROM json_each(?)))"
+    pages = [
+        page
+        for page in db.query(PAGES.format(which=urls), [json.dumps(sorted(proven))])
+        if page["id"] in proven or registrable_domain(host_of(page["url"])) == domain
+    ]
+    older = json.dumps([page["id"] for page in pages if page["id"] not in proven])
+    which = "claims.vendor_id IS NULL AND claims.page_id IN (SELECT value FROM json_each(?))"
+    claims += db.query(CLAIMS.format(which=which), [older])
+    return Proof(
+        kind, vendor, pages, sorted(claims, key=lambda row: (row["page_id"], row["block"], row["start"], row["id"]))
+    )
 
 
 def _claim(db: Database, kind: str, name: str) -> Proof | None:

@@ -4,6 +4,8 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from io import BytesIO
 from typing import Any
 
 from sqlite_utils import Database
@@ -12,9 +14,13 @@ from crawler.archive import now
 from crawler.blocks import Block
 from crawler.evidence.cdxj import Entry
 from crawler.evidence.manifest import Head
+from crawler.evidence.said import unsaid
 from crawler.frontier import clean
 from crawler.page import digest
+from crawler.records import records
+from crawler.warcfile import read_capture
 
+MADE_WITHIN = 3600  # seconds from an answer to what a browser made of it
 EVIDENCE = ("response", "resource", "conversion")  # kinds of record that may prove a page: a revisit holds no body
 
 
@@ -64,7 +70,7 @@ class Stored:
         self.evidence: dict[str, dict[int, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
         self.heads: dict[str, tuple[int, str]] = {}
         query = (
-            "SELECT warc, warc_offset, warc_length, sha256, url, id FROM pages"
+            "SELECT warc, warc_offset, warc_length, sha256, url, fetched_at, kind, id FROM pages"
             " WHERE typeof(warc_offset) = 'integer' AND typeof(warc_length) = 'integer'"  # others only after damage
         )
         for warc, offset, *row in self._rows(query):
@@ -74,9 +80,9 @@ class Stored:
         if db is not None and not self.heads:
             report.notes.append("the store remembers no head of the chain: lines cut off its end would not show")
 
-    def compare(self, name: str, offset: int, length: int, entry: Entry | None) -> None:
-        """Check what rows say of the record at `offset` of the file `name`."""
-        for warc_length, sha256, url, page in self.evidence[name].pop(offset, []):
+    def compare(self, name: str, offset: int, length: int, entry: Entry | None, raw: bytes) -> None:
+        """Check what rows say of the record at `offset` of the file `name`, whose bytes are `raw`."""
+        for warc_length, sha256, url, fetched_at, kind, page in self.evidence[name].pop(offset, []):
             self.report.counts["pages"] += 1
             if entry is None or warc_length != length:
                 what = f"no record of {warc_length} bytes here, as page {page} says"
@@ -86,9 +92,24 @@ class Stored:
                 what = f"the payload has SHA-256 {entry.payload}, page {page} says {sha256}"
             elif entry.url != url and _clean(entry.url) != url:
                 what = f"the record is of {entry.url}, page {page} of another address"
+            elif not _same_time(entry, fetched_at):
+                what = f"the record is of {entry.date}, page {page} says {fetched_at}"
+            elif text := self._unsaid(page, kind, name, raw):
+                what = f"page {page} has a claim on words that the record does not hold: {text[:100]!a}"
             else:
                 continue
             self.report.add(what, name, offset, url)
+
+    def _unsaid(self, page: int, kind: str, name: str, raw: bytes) -> str:
+        """The first block with a claim of a page that its record does not hold; "" for none."""
+        query = f"SELECT DISTINCT text FROM blocks JOIN claims ON block_id = blocks.id WHERE claims.page_id = {page}"
+        texts = [text for (text,) in self._rows(query) if isinstance(text, str)]
+        if not texts:
+            return ""
+        (record,) = records(BytesIO(raw))
+        capture = read_capture(name, record.record.headers.get("WARC-Type") or "", record)
+        found = texts if isinstance(capture, str) else unsaid(capture, kind, texts)
+        return found[0] if found else ""
 
     def wanted(self, name: str) -> list[tuple[int, int]]:
         """Offset and length of records in the file `name` that pages lead to and nobody has compared yet."""
@@ -98,7 +119,7 @@ class Stored:
         """The store itself, and what is in it; pages whose file is not there."""
         for warc, offsets in self.evidence.items():
             for offset, rows in offsets.items():
-                for _, _, url, page in rows:
+                for _, _, url, *_, page in rows:
                     self.report.add(f"page {page} leads to a file that is not in the archive", warc, offset, url)
         for check in (self._check_store, self._check_texts, self._check_claims):
             try:
@@ -145,6 +166,15 @@ class Stored:
                 yield from self.db.execute(query)
         except sqlite3.Error as error:
             self.report.add(f"the store cannot be read: {error}")
+
+
+def _same_time(entry: Entry, fetched_at: str) -> bool:
+    """Whether a page of `fetched_at` may have that record; what was made from an answer is younger than the answer."""
+    try:
+        late = (datetime.fromisoformat(entry.date) - datetime.fromisoformat(fetched_at)).total_seconds()
+    except (ValueError, TypeError):
+        return False
+    return abs(late) < MADE_WITHIN if entry.kind == "conversion" else 0 <= late < 1  # abs: clocks are set back
 
 
 def _clean(url: str) -> str:

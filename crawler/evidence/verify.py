@@ -11,6 +11,7 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -22,7 +23,7 @@ from crawler.evidence.cdxj import Entry, entry_line, index, read_entry
 from crawler.evidence.manifest import FIRST, MANIFEST, WHOLE, read_line
 from crawler.evidence.stamp import StampError, check_stamp
 from crawler.evidence.stored import Report, Stored
-from crawler.records import WarcError, records
+from crawler.records import MAX_RECORD, WarcError, records
 
 NOTED = {
     "torn": "were left by a killed writer; they are sealed",
@@ -46,8 +47,9 @@ def verify(
     report = Report()
     stored = Stored(db, report)
     check = _Check(archive, report, stored, progress, root)
-    names = check.present()  # before the chain: what is written meanwhile has its lines there
-    check.chain()
+    with check.quiet():  # folder and chain at one moment, in which nobody begins or names a file
+        names, size = check.present(), check.size()
+    check.chain(size)
     for name in sorted(names | set(check.places)):
         check.file(name)
     check.stamps()
@@ -80,14 +82,27 @@ class _Check:
         self.living = {name for name in names if _is_locked(self.archive / name)}
         return names
 
-    def chain(self) -> None:
-        """Read the chain: each line canonical, its hash right, and following the one before."""
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """While no crawler can append to the chain."""
+        try:
+            file = (self.archive / MANIFEST).open("rb")
+        except OSError:  # will be told when it is read
+            yield
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def size(self) -> int:
+        path = self.archive / MANIFEST
+        return path.stat().st_size if path.exists() else 0
+
+    def chain(self, size: int) -> None:
+        """Read `size` bytes of the chain: each line canonical, its hash right, and following the one before."""
         seq, hash_, place = -1, FIRST, 0
         try:
             with (self.archive / MANIFEST).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH)  # whoever is appending comes to the end of the line first
-                size = os.fstat(file.fileno()).st_size
-                fcntl.flock(file, fcntl.LOCK_UN)
                 while place < size and (data := file.readline(MAX_LINE)):
                     try:
                         fields = read_line(data)
@@ -210,18 +225,18 @@ class _Check:
                 if getattr(entry, key) != fields[key]:
                     what = f"the record's {key} is {getattr(entry, key)!r}, the chain says {fields[key]!r}"
                     self.report.add(what, name, offset, entry.url)
-        self.stored.compare(name, offset, length, entry)
+        self.stored.compare(name, offset, length, entry, raw)
         return entry_line(entry, name, offset, length, fields["sha256"]) if entry else []
 
     def _kept_pages(self, file: BinaryIO, name: str) -> None:
         """Check the records of a foreign file that pages lead to, and of any file those where no record begins."""
         size = os.fstat(file.fileno()).st_size
         for offset, length in self.stored.wanted(name):
-            entry = None
-            if offset >= 0 and 0 < length <= size - offset:
+            raw = b""
+            if offset >= 0 and 0 < length <= min(size - offset, 2 * MAX_RECORD):
                 file.seek(offset)
-                entry = _entry(file.read(length))
-            self.stored.compare(name, offset, length, entry)
+                raw = file.read(length)
+            self.stored.compare(name, offset, length, _entry(raw), raw)
 
     def _stamp(self, file: BinaryIO, fields: dict[str, Any]) -> None:
         name = fields["warc"]
