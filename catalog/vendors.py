@@ -113,9 +113,13 @@ def _wires(db: Database, known: KnownDomains) -> set[str]:
     """Domains that carry other firms' releases: the known ones, and those on which releases were captured
     (then a page of that domain which came by another way, such as a WARC, is a release too)."""
     rows = db.query(
-        "SELECT DISTINCT pages.url FROM pages JOIN sources ON sources.id = source_id WHERE sources.kind = 'feed'"
+        "SELECT DISTINCT pages.url, pages.kind FROM pages JOIN sources ON sources.id = source_id"
+        " WHERE sources.kind = 'feed' OR pages.kind = 'release'"
     )
-    found = {domain_of(row["url"]) for row in rows}
+    pages = [(domain_of(row["url"]), row["kind"]) for row in rows]
+    advertised = {domain_of(row["advertised"] or "") for row in db.query("SELECT DISTINCT advertised FROM releases")}
+    # a feed's source also visits the front page that a release leads to: that site carries nobody's releases
+    found = {domain for domain, kind in pages if kind == "release" or domain not in advertised}
     return {domain for domain in found if domain is not None} | known.wires
 
 

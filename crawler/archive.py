@@ -30,7 +30,6 @@ PART = ".part"  # ends the name of a file that is being written as a whole
 NOT_MODIFIED = "http://netpreserve.org/warc/1.1/revisit/server-not-modified"
 SAME_PAYLOAD = "http://netpreserve.org/warc/1.1/revisit/identical-payload-digest"
 MAX_NAME = 200  # characters of a foreign file's name that are kept, its end: file systems take 255
-UNFIT = re.compile(r"[^\w.-]", re.A)  # for a name that others type into a shell
 WRITTEN_LAST = (".cdxj", ".tsr", MANIFEST)  # files that get their name only when the chain knows them, and the chain
 
 
@@ -110,7 +109,7 @@ class Archive:
         with self._errors(path, "cannot be copied into the archive"):
             chain = self._open_chain()
             sha256 = _file_sha256(path)
-            name = f"{sha256[:16]}-{re.sub(UNFIT, '_', path.name[-MAX_NAME:])}"
+            name = f"{sha256[:16]}-{re.sub('[^A-Za-z0-9_.-]', '_', path.name[-MAX_NAME:])}"
             if not (self.folder / name).exists():
                 with path.open("rb") as source:
                     self._add_file(chain, "kept", name, iter(lambda: source.read(1 << 20), b""), sha256)
@@ -216,8 +215,7 @@ class Archive:
             return  # its writer came to an end just now
         if name.endswith(PART) and (due := self._due(path, size)):
             os.replace(path, path := self.folder / due)  # its writer was killed before it could
-            name = due
-            if name.endswith(WRITTEN_LAST):
+            if (name := due).endswith(WRITTEN_LAST):
                 return
         end = covered(self.folder, name)
         if end is None or end < size:

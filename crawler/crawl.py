@@ -89,6 +89,7 @@ def _crawl(
     if any(source.render for source in sources):
         settings = {**settings, **browser.settings(settings), **overrides}
     trouble: list[str] = []
+    paused: dict[int, str] = {}
     records = Archive(archive, SOFTWARE)
     with ExitStack() as stack:
         hosts = {_host(url) for source in sources if source.loopback for url in source.start}
@@ -114,6 +115,7 @@ def _crawl(
             runs=runs,
             progress=progress,
             trouble=trouble,
+            paused=paused,
             discovery=Discovery(db, judge, sources, loopback) if judge else None,
         )
         process.start()
@@ -126,6 +128,8 @@ def _crawl(
         remember_head(db, records.head())
     records.close()
     left = frontier.finish(list(runs))
+    if paused:
+        raise CrawlError("\n".join(paused.values()))
     outcomes = health.outcomes(health.counts(db, list(runs)))
     return {"outcomes": outcomes, "waiting": left, "finished": left == 0}
 

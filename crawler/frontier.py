@@ -84,8 +84,8 @@ class Settled(NamedTuple):
 class Frontier(Protocol):
     """What the spider and its pipeline ask of a frontier."""
 
-    def begin(self, source_id: str, start: list[str]) -> int:
-        """The unfinished run of a source, or a new one with the addresses `start`. Returns its id in the store."""
+    def begin(self, source_id: str, start: list[str], depth: int = 0) -> int:
+        """The unfinished run of a source, or a new one; enters the addresses `start`. Returns its id in the store."""
 
     def lease(self, delays: dict[int, float], count: int) -> list[Lease]:
         """Up to `count` addresses of the runs `delays` (run -> seconds between two requests to a host), now ours."""
@@ -100,6 +100,9 @@ class Frontier(Protocol):
 
     def slow(self, host: str, delay: float) -> None:
         """Remember the seconds that a host's robots.txt asks for."""
+
+    def spend(self, host: str, delay: float) -> None:
+        """A host was asked once more than leased (a redirect, a retry): the next lease of it waits as much longer."""
 
     def beat(self) -> None:
         """Give a sign of life."""
@@ -119,11 +122,11 @@ class SqliteFrontier:
         self.me = crawler_id()
         self._reclaimed = 0.0
 
-    def begin(self, source_id: str, start: list[str]) -> int:
+    def begin(self, source_id: str, start: list[str], depth: int = 0) -> int:
         self.beat()
         with write(self.db):
             run = open_run(self.db, source_id)
-            self._add(run, [Link(clean(url)) for url in start], depth=0)
+            self._add(run, [Link(clean(url)) for url in start], depth)
         return run
 
     def lease(self, delays: dict[int, float], count: int) -> list[Lease]:
@@ -184,14 +187,25 @@ class SqliteFrontier:
                 [host, delay],
             )
 
+    def spend(self, host: str, delay: float) -> None:
+        with write(self.db):
+            if wait := self._wait(host, delay):
+                at = time.time()
+                self.db.execute(
+                    "INSERT INTO hosts (host, next_at) VALUES (?, ?)"
+                    " ON CONFLICT (host) DO UPDATE SET next_at = max(next_at, ?) + ?",
+                    [host, at + wait, at, wait],
+                )
+
     def beat(self) -> None:
         with write(self.db):
             self.db.execute("INSERT OR REPLACE INTO crawlers (id, seen_at) VALUES (?, ?)", [self.me, time.time()])
 
     def has_work(self, runs: list[int]) -> bool:
-        query = "SELECT 1 FROM frontier WHERE run_id = ? AND state = '{}' LIMIT 1"  # literal: for the partial indexes
-        states = ("waiting", "leased")
-        return any(self.db.execute(query.format(state), [run]).fetchone() for run in runs for state in states)
+        # by name: left to itself SQLite takes the primary key, and reads all that is done
+        query = "SELECT 1 FROM frontier INDEXED BY {} WHERE run_id = ? AND state = '{}' LIMIT 1"
+        queries = query.format("frontier_open", "waiting"), query.format("frontier_leased", "leased")
+        return any(self.db.execute(query, [run]).fetchone() for run in runs for query in queries)
 
     def finish(self, runs: list[int]) -> int:
         left = 0
@@ -247,7 +261,8 @@ class SqliteFrontier:
         return max(delay, asked[0] if asked else 0.0)
 
     def _reclaim(self, at: float) -> None:
-        """Take back what dead crawlers had leased."""
+        """Take back what dead crawlers had leased. We are not dead, whatever another one thought of a long silence."""
+        self.db.execute("INSERT OR REPLACE INTO crawlers (id, seen_at) VALUES (?, ?)", [self.me, at])
         for owner, seen_at in self.db.execute("SELECT id, seen_at FROM crawlers").fetchall():
             if owner != self.me and (seen_at < at - self.alive or is_gone(owner)):
                 self.db.execute("DELETE FROM crawlers WHERE id = ?", [owner])

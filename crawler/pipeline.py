@@ -25,8 +25,8 @@ class StorePipeline:
 
     def process_item(self, visit: Visit) -> Visit:
         spider, source = self.spider, visit.source
-        final_url = clean(visit.final_url) if visit.final_url else None
         try:
+            final_url = clean(visit.final_url) if visit.final_url else None
             looks = self._discover(visit)
             visit.outcome, visit.failed = spider.frontier.settle(
                 visit.lease, lambda: self._store(visit, looks), visit.links, source.max_pages, final_url
@@ -66,7 +66,8 @@ class StorePipeline:
         if url not in {page.capture.url for page in visit.pages}:
             save_check(self.spider.db, url, visit.at, outcome)
         if url != visit.lease.url:
-            save_check(self.spider.db, visit.lease.url, visit.at, "redirected")
+            # to a login or an error: nobody knows; to a page: this address shows its own no more
+            save_check(self.spider.db, visit.lease.url, visit.at, "redirected" if visit.pages else outcome)
         return Settled(outcome, visit.failed)
 
     def _count(self, visit: Visit) -> None:

@@ -22,8 +22,10 @@ class Politeness:
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
         self.crawl_delay: dict[str, float] = {}  # by host, from robots.txt
+        self._said: dict[str, dict[str, float]] = {}  # by host and site: each of http, https and port has a robots.txt
         crawler.signals.connect(self.robots_parsed, signal=signals.robots_parsed)
         crawler.signals.connect(self.adjust, signal=signals.request_reached_downloader)
+        crawler.signals.connect(self.again, signal=signals.request_reached_downloader)
         crawler.signals.connect(self.response_downloaded, signal=signals.response_downloaded)
 
     @classmethod
@@ -35,8 +37,16 @@ class Politeness:
         wanted = robotparser.crawl_delay("Fantomes") or 0.0
         delay = min(wanted, MAX_CRAWL_DELAY) if wanted > 0 else 0.0  # not for "nan"
         host = urlparse_cached(request).hostname or ""
-        self.crawl_delay[host] = delay
-        cast(LeaseSpider, self.crawler.spider).frontier.slow(host, delay)
+        said = self._said.setdefault(host, {})
+        said[f"{urlparse_cached(request).scheme}://{urlparse_cached(request).netloc}"] = delay
+        self.crawl_delay[host] = max(said.values())
+        cast(LeaseSpider, self.crawler.spider).frontier.slow(host, self.crawl_delay[host])
+
+    def again(self, request: Request) -> None:
+        """Redirects and retries are requests too: tell the frontier, which counts leases."""
+        if "delay" in request.meta and ("redirect_times" in request.meta or "retry_times" in request.meta):
+            host = urlparse_cached(request).hostname or ""
+            cast(LeaseSpider, self.crawler.spider).frontier.spend(host, request.meta["delay"])
 
     def response_downloaded(self, response: Response, request: Request) -> None:
         self.adjust(request)

@@ -127,6 +127,13 @@ return 0"""
 
 BEAT = "local time = redis.call('TIME') redis.call('ZADD', 'fantomes:crawlers', time[1] + time[2] / 1000000, ARGV[1])"
 
+SPEND = """
+local time = redis.call('TIME')
+local at = time[1] + time[2] / 1000000
+local wait = math.max(tonumber(ARGV[2]), tonumber(redis.call('HGET', 'fantomes:delay', ARGV[1]) or 0))
+local due = math.max(at, tonumber(redis.call('HGET', 'fantomes:next', ARGV[1]) or 0)) + wait
+if wait > 0 then redis.call('HSET', 'fantomes:next', ARGV[1], string.format('%.6f', due)) end"""
+
 
 class RedisFrontier:
     """Frontier (see crawler.frontier) at a Redis address; `db` is this host's own store. Raises FrontierError."""
@@ -144,16 +151,16 @@ class RedisFrontier:
                 retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
             )
         except ValueError as error:
-            raise FrontierError(f"{address}: no address of a Redis: {error}") from error
+            raise FrontierError(f"{_shown(address)}: no address of a Redis: {error}") from error
         if self._call("CONFIG", "GET", "appendonly").get("appendonly") == "no":
-            logging.getLogger(__name__).warning("%s: appendonly is off: a restart forgets what waits", address)
+            logging.getLogger(__name__).warning("%s: appendonly is off: a restart forgets what waits", _shown(address))
 
-    def begin(self, source_id: str, start: list[str]) -> int:
+    def begin(self, source_id: str, start: list[str], depth: int = 0) -> int:
         self.beat()
         with write(self.db):
             run = open_run(self.db, source_id)
         self.sources[run] = f"fantomes:{source_id}"
-        self._add(run, [Link(clean(url)) for url in start], 0)
+        self._add(run, [Link(clean(url)) for url in start], depth)
         return run
 
     def lease(self, delays: dict[int, float], count: int) -> list[Lease]:
@@ -180,6 +187,9 @@ class RedisFrontier:
 
     def slow(self, host: str, delay: float) -> None:
         self._call("HSET", "fantomes:delay", host, delay)
+
+    def spend(self, host: str, delay: float) -> None:
+        self._call("EVAL", SPEND, 0, host, delay)
 
     def beat(self) -> None:
         self._call("EVAL", BEAT, 0, self.me)
@@ -211,3 +221,9 @@ class RedisFrontier:
             return self.redis.execute_command(*words)
         except RedisError as error:
             raise FrontierError(f"the frontier on Redis cannot be used: {error}") from error
+
+
+def _shown(address: str) -> str:
+    """The address without the password that it may hold."""
+    scheme, _, rest = address.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

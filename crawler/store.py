@@ -9,7 +9,9 @@ from sqlite_utils import Database
 from crawler.frontier import host_of
 from crawler.page import Capture, Page
 
-GONE = ("http-404", "http-410")  # what says that a page is no more; other failures may pass
+# what says that a page is no more; other failures may pass. "redirected": to a page that could be read
+GONE = ("http-404", "http-410", "redirected", "off-site", "parked")
+NOT_ASKED = ("robots", "no-archive", "bad-address", "private-address")  # nobody looked: nothing is known anew
 
 
 def save_source(db: Database, source_id: str, kind: str, url: str | None, title: str | None) -> None:
@@ -80,10 +82,11 @@ def save_check(
             first_seen_at = iif(:seen, min(coalesce(first_seen_at, :first), :first), first_seen_at),
             last_seen_at = iif(:seen, max(coalesce(last_seen_at, :at), :at), last_seen_at),
             outcome = iif(:at >= last_checked_at, :outcome, outcome),
-            last_checked_at = max(last_checked_at, :at),
+            last_checked_at = iif(:asked, max(last_checked_at, :at), last_checked_at),
             gone_since = CASE
                 WHEN :seen AND :at >= coalesce(gone_since, '') THEN  -- read late: what was looked at since still counts
-                    iif(outcome IN ('http-404', 'http-410') AND last_checked_at > :at, last_checked_at, NULL)
+                    iif(last_checked_at > :at AND outcome IN (SELECT value FROM json_each(:words)),
+                        last_checked_at, NULL)
                 WHEN :gone AND last_seen_at <= :at THEN coalesce(gone_since, :at) ELSE gone_since END""",
         {
             "url": url,
@@ -92,13 +95,15 @@ def save_check(
             "outcome": outcome,
             "seen": seen,
             "gone": outcome in GONE,
+            "asked": outcome not in NOT_ASKED,
+            "words": json.dumps(GONE),
         },
     )
     if capture is not None and not capture.repeats:
         record = capture.record
         db.execute(
             "UPDATE addresses SET sha256 = ?, captured_at = ?, warc = ?, warc_offset = ?, warc_length = ?, etag = ?,"
-            " modified = ? WHERE url = ? AND coalesce(captured_at, '') <= ?",
+            " modified = ? WHERE url = ? AND last_seen_at <= ?",  # not of an archive that comes late
             [
                 *(record.sha256, capture.fetched_at, record.warc, record.offset, record.length),
                 *(capture.etag, capture.modified, url, capture.fetched_at),
@@ -116,6 +121,16 @@ def held(db: Database, url: str) -> dict[str, str | int | None] | None:
         ),
         None,
     )
+
+
+def unvisited(db: Database, source_id: str, run: int, most: int) -> list[str]:
+    """Addresses where the source showed a page once, which `run` met no link to; the longest unchecked first."""
+    query = """
+        SELECT url FROM addresses WHERE last_seen_at IS NOT NULL AND gone_since IS NULL
+            AND last_checked_at < (SELECT started_at FROM runs WHERE id = ?)
+            AND EXISTS (SELECT 1 FROM pages WHERE pages.url = addresses.url AND source_id = ?)
+        ORDER BY last_checked_at, url LIMIT ?"""
+    return [url for (url,) in db.execute(query, [run, source_id, most])]
 
 
 def _same_details(db: Database, page_id: int, page: Page) -> bool:

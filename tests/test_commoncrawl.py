@@ -160,13 +160,23 @@ def test_what_is_not_what_the_index_says_is_not_taken(
 
 
 @pytest.mark.parametrize(
-    "more", [{"timestamp": "someday"}, {"length": "x"}, {"url": "http://[x/"}, {"offset": "9" * 5000}, {"length": "0"}]
+    "more",
+    [
+        *({"timestamp": "someday"}, {"length": "x"}, {"url": "http://[x/"}, {"offset": "9" * 5000}, {"length": "0"}),
+        *({"offset": float("inf")}, {"digest": 7}, {"filename": 7}),
+    ],
 )
-def test_a_bad_line_of_the_index_is_named(tmp_path: Path, server: Server, more: dict[str, str]) -> None:
+def test_a_bad_line_of_the_index_is_named(tmp_path: Path, server: Server, more: dict[str, Any]) -> None:
     server.add(OLD, "http://shop.example/", "20210115120000", PAGE, **{"urlkey": "example,shop)/"} | more)
     with pytest.raises(CommonCrawlError, match=r"page 0, line 1") as caught:
         ask(tmp_path, server)
     assert "\n" not in str(caught.value)
+
+
+def test_an_index_that_lists_another_s_pages_is_not_believed(tmp_path: Path, server: Server) -> None:
+    server.add(OLD, "http://accused.example/", "20210115120000", PAGE, urlkey="example,shop)/")
+    with pytest.raises(CommonCrawlError, match=r"lists http://accused\.example/, which is not of shop\.example"):
+        ask(tmp_path, server)
 
 
 def test_a_server_that_ignores_the_range_is_refused(tmp_path: Path, server: Server) -> None:

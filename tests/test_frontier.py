@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from redis_server import RedisServer, redis_server
 
-from crawler.frontier import Frontier, Link, Settled, SqliteFrontier, crawler_id, is_gone
+from crawler.frontier import MAX_TRIES, Frontier, Link, Settled, SqliteFrontier, crawler_id, is_gone
 from crawler.redis_frontier import RedisFrontier
 from crawler.store import save_source
 from data.migrations import open_store, write
@@ -136,7 +136,7 @@ def test_a_slow_host_holds_few_leases(make: Make) -> None:
 
 def test_what_a_dead_crawler_held_comes_back_and_is_given_up_in_the_end(make: Make) -> None:
     run = begin(make("first", alive=0.2), "http://a.example/")
-    for who in ("first", "second", "third"):
+    for who in ("first", *map(str, range(1, MAX_TRIES))):
         frontier = make(who, alive=0.2)
         begin(frontier)
         assert urls(frontier, run) == ["http://a.example/"], who

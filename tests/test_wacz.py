@@ -162,6 +162,10 @@ def test_the_readme_s_commands_work(tmp_path, exported):
     assert cut.split("(")[0] in (tmp_path / "evidence/README.txt").read_text()
     show = [BIN / "warcio", "extract", "--payload", claim["file"], str(claim["offset"])]
     assert claim["quote"] in subprocess.run(show, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    sum_of_line = "head -n 1 evidence/chain.jsonl | sed 's/\"hash\":\"[0-9a-f]*\",//' | tr -d '\\n' | sha256sum"
+    assert sum_of_line.partition("| ")[2] in (tmp_path / "evidence/README.txt").read_text()
+    done = subprocess.run(sum_of_line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == json.loads((tmp_path / "evidence/chain.jsonl").open().readline())["hash"]
     package = (tmp_path / DATAPACKAGE).read_bytes()
     assert hashlib.sha256(package).hexdigest() in (tmp_path / DIGEST).read_text()
     for row in json.loads(package)["resources"]:

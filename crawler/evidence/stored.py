@@ -108,8 +108,12 @@ class Stored:
             return ""
         (record,) = records(BytesIO(raw))
         capture = read_capture(name, record.record.headers.get("WARC-Type") or "", record)
-        found = texts if isinstance(capture, str) else unsaid(capture, kind, texts)
+        found = [] if isinstance(capture, str) else unsaid(capture, kind, texts)  # str: a clock that was set back
         return found[0] if found else ""
+
+    def has(self, name: str, offset: int) -> bool:
+        """Whether a page leads to what stands at `offset` of the file `name`."""
+        return offset in self.evidence.get(name, ())
 
     def wanted(self, name: str) -> list[tuple[int, int]]:
         """Offset and length of records in the file `name` that pages lead to and nobody has compared yet."""

@@ -20,7 +20,7 @@ from sqlite_utils import Database
 from twisted.python.failure import Failure
 
 from crawler import discovery, health
-from crawler.archive import Archive, now
+from crawler.archive import Archive, ArchiveError, now
 from crawler.discovery import Discovery
 from crawler.evidence.stored import remember_head
 from crawler.found import Found
@@ -31,7 +31,7 @@ from crawler.replay import replay
 from crawler.scope import outcome_of
 from crawler.sources import Source
 from crawler.spiders import adlibrary, feed, panel, site
-from crawler.store import held
+from crawler.store import held, unvisited
 from data.domains import registrable_domain
 from data.migrations import write
 
@@ -46,8 +46,8 @@ class Visit:
     lease: Lease
     source: Source
     outcome: str
-    pages: list[Page] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list, repr=False)  # Scrapy writes what it drops into the log
+    links: list[Link] = field(default_factory=list, repr=False)
     final_url: str | None = None  # where redirects led
     failed: bool = False  # worth another look in the next run
     at: str = field(default_factory=now)
@@ -77,12 +77,15 @@ class LeaseSpider(scrapy.Spider):
         runs: dict[int, Source],
         progress: Callable[[int], None],
         trouble: list[str],
+        paused: dict[int, str],
         discovery: Discovery | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.db, self.frontier, self.archive, self.runs, self.progress = db, frontier, archive, runs, progress
         self.trouble = trouble  # why the crawl had to stop, for the user
+        self.paused = paused  # runs that can give no more for now, and why: the others go on
+        self._rechecked = False
         self.settled = asyncio.Event()  # a visit has ended: there may be new addresses, or room for more
         self.discovery = discovery
         self.out = self.offered = 0  # leases we hold; candidates entered since we leased last, to be leased next
@@ -99,7 +102,7 @@ class LeaseSpider(scrapy.Spider):
 
     def end(self) -> None:
         self._life.cancel()
-        with suppress(sqlite3.Error):  # then it is known already that the store cannot be written
+        with suppress(sqlite3.Error, ArchiveError):  # then it is known already what cannot be written
             self._tell()
 
     async def _beat(self, seconds: float) -> None:
@@ -108,7 +111,7 @@ class LeaseSpider(scrapy.Spider):
             try:
                 self.frontier.beat()
                 self._tell()
-            except (sqlite3.Error, FrontierError) as error:
+            except (sqlite3.Error, FrontierError, ArchiveError) as error:
                 self.stop_because(error)
 
     def _tell(self) -> None:
@@ -126,13 +129,14 @@ class LeaseSpider(scrapy.Spider):
     async def start(self) -> AsyncIterator[Any]:
         delays = {run: source.delay for run, source in self.runs.items()}
         batch = self.crawler.settings.getint("CONCURRENT_REQUESTS")
-        while not self.trouble and self.frontier.has_work(list(self.runs)):
+        while not self.trouble and self._has_work():
             engine = self.crawler.engine
             leases: list[Lease] = []
             self.settled.clear()
             try:
                 if engine is not None and not engine.needs_backout():
-                    leases = self.frontier.lease(delays, batch)
+                    open_ = {run: delay for run, delay in delays.items() if run not in self.paused}
+                    leases = self.frontier.lease(open_, batch)
                     self.out, self.offered = self.out + len(leases), 0
             except (sqlite3.Error, FrontierError) as error:  # disk full, store locked, Redis gone for good
                 self.stop_because(error)
@@ -146,10 +150,21 @@ class LeaseSpider(scrapy.Spider):
                 except ValueError:
                     yield Visit(lease, self.runs[lease.run], "bad-address")
                 except adlibrary.Stopped as stop:
-                    self.stop_because(str(stop))
+                    self.paused[lease.run] = str(stop)
             if not leases:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.settled.wait(), IDLE)
+
+    def _has_work(self) -> bool:
+        runs = [run for run in self.runs if run not in self.paused]
+        if self.frontier.has_work(runs) or self._rechecked:
+            return self.frontier.has_work(runs)
+        self._rechecked = True  # a page is mostly taken down together with the links to it: look at those too
+        for run in runs:
+            source = self.runs[run]
+            if source.kind in ("site", "panel") and (known := unvisited(self.db, source.id, run, source.max_pages)):
+                self.frontier.begin(source.id, known, source.max_depth)
+        return self.frontier.has_work(runs)
 
     def _request(self, lease: Lease) -> scrapy.Request:
         source = self.runs[lease.run]
@@ -162,8 +177,9 @@ class LeaseSpider(scrapy.Spider):
             meta |= {"render": True, "screenshot": source.screenshot}
         elif (known := held(self.db, lease.url)) and (self.archive.folder / str(known["warc"])).exists():
             meta["known"] = known
-            conditions = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]}
-            headers = {name: str(value) for name, value in conditions.items() if value}
+            if known["etag"]:  # a date alone would hide that a server went back to an older file
+                conditions = {"If-None-Match": known["etag"], "If-Modified-Since": known["modified"]}
+                headers = {name: str(value) for name, value in conditions.items() if value}
         if source.kind == "adlibrary":
             signature, secret = adlibrary.signed(lease.url, source)
             headers, meta = headers | signature, meta | secret
@@ -190,7 +206,7 @@ class LeaseSpider(scrapy.Spider):
                 visit.outcome, visit.pages, visit.links = found.outcome, found.pages, found.links
                 visit.failed = found.failed
             except adlibrary.Stopped as stop:
-                self.stop_because(str(stop))
+                self.paused[lease.run] = str(stop)
                 if stop.again:
                     return []  # the lease stays out: the next crawl goes on with this very address
                 visit.outcome, visit.failed = stop.outcome, True
@@ -219,6 +235,8 @@ class LeaseSpider(scrapy.Spider):
         lease: Lease = failure.request.cb_kwargs["lease"]  # type: ignore[attr-defined]
         outcome = outcome_of(failure.value, failure.request.url)  # type: ignore[attr-defined]
         self.logger.info("%s: %s (%s)", lease.url, outcome, failure.getErrorMessage())
+        if self.trouble:  # it may have failed for that, as what cannot be archived: the lease returns
+            return []
         return [Visit(lease, self.runs[lease.run], outcome, failed=True)]
 
     def _capture(self, response: Response, lease: Lease) -> Capture:
