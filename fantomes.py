@@ -44,7 +44,10 @@ def cli() -> None:
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @contact_option
 @click.option(
-    "--redis", metavar="ADDRESS", help="Share the frontier with crawlers on other hosts: redis://host:6379/0."
+    "--redis",
+    metavar="ADDRESS",
+    envvar="FANTOMES_REDIS",
+    help="Share the frontier with other hosts: redis://host:6379/0.",
 )
 @model_option
 @db_option
@@ -76,7 +79,7 @@ def crawl(
         result = run(open_store(db), archive, wanted, contact, log, progress, redis=redis, judge=judge)
     done = "finished" if result["finished"] else f"cut short, {result['waiting']} addresses wait: run it again to go on"
     say(result, quiet, as_json, [f"crawl {done}: {counted(result['outcomes'])}"])
-    if not {"stored", "unchanged"} & result["outcomes"].keys():
+    if result["finished"] and not {"stored", "unchanged"} & result["outcomes"].keys():
         raise click.ClickException(f"not one page came in; why, address by address: {db.with_suffix('.crawl.log')}")
     if not result["finished"]:
         sys.exit(1)
@@ -179,6 +182,8 @@ def publish(db: Path, archive: Path, catalog: Path, quiet: bool, as_json: bool) 
     from crawler.sources import load_sources
 
     with told():
+        if catalog.name != "catalog.db":  # addresses and queries of the site hold the name
+            raise click.BadParameter(f"{catalog}: the file must be named catalog.db", param_hint="--catalog")
         store = open_store(existing(db))
         today = datetime.now(UTC).date()
         health = report(store, load_sources(ROOT / "sources"), today)

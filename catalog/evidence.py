@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,8 +32,8 @@ def read_member(archive: Path, name: str, offset: int, length: int) -> bytes:
     return member
 
 
-def check_member(member: bytes, url: str, sha256: str) -> None:
-    """Check that the record is of `url`'s host and that its payload has the hash that the page row gives.
+def check_member(member: bytes, url: str, sha256: str, fetched_at: str) -> None:
+    """Check that the record is of `url`'s host and of that time, and that its payload has the hash of the page's row.
 
     The payload is the body after removing the transfer encoding and before removing the content encoding, as WARC
     payload digests are counted. Raises CatalogError.
@@ -43,12 +44,16 @@ def check_member(member: bytes, url: str, sha256: str) -> None:
             raise CatalogError("the bytes are no WARC response")
         found = hashlib.sha256(_payload(record)).hexdigest()
         address = record.rec_headers.get_header("WARC-Target-URI") or ""
+        date = datetime.fromisoformat(record.rec_headers.get_header("WARC-Date") or "").astimezone(UTC)
     except (ArchiveLoadFailed, EOFError, OSError, ValueError) as error:
-        raise CatalogError(f"the bytes are no WARC record: {error}") from error
+        raise CatalogError("the bytes are no whole WARC record") from error
     if found != sha256:
         raise CatalogError(f"the archived payload has SHA-256 {found}, the page says {sha256}")
     if urlsplit(address.strip("<>")).hostname != urlsplit(url).hostname:
         raise CatalogError(f"the archived record is of {address}, the page of {url}")
+    made = 3600 if record.rec_type == "conversion" else 0  # seconds: what was made from an answer came after it
+    if not 0 <= (date - datetime.fromisoformat(fetched_at)).total_seconds() < made + 1:
+        raise CatalogError(f"the archived record is of {date:%Y-%m-%d %H:%M:%S}, the page says {fetched_at}")
 
 
 def hash_program(member: bytes) -> str:

@@ -94,7 +94,7 @@ def _fill(
             continue
         try:
             member = read_member(archive, page["warc"], page["warc_offset"], page["warc_length"])
-            check_member(member, page["url"], page["sha256"])
+            check_member(member, page["url"], page["sha256"], page["fetched_at"])
         except CatalogError as error:
             counts["without_evidence"] += len(claims)
             counts["warnings"].append(f"page {page['id']} ({defang(page['url'])}) is not published: {error}")

@@ -8,19 +8,18 @@ import fcntl
 import hashlib
 import os
 import re
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from w3lib.url import safe_url_string
 
 from crawler.evidence.cdxj import entry_line, index
 from crawler.evidence.manifest import MANIFEST, WHOLE, ArchiveError, Chain, Head, covered, entries, entry, write_at
 from crawler.evidence.member import Member, digest, member
+from crawler.evidence.sorting import SortedLines
 from crawler.page import Record
 
 SOFTWARE = "Fantomes/0.1"  # as user agent, and in the header of every WARC file
@@ -48,7 +47,7 @@ class Archive:
         self._name = ""
         self._end = self._part = 0
         self._synced = 0.0
-        self._index: IO[str] | None = None  # lines of the open file's index; without a name, so that a kill leaves none
+        self._index = SortedLines()  # of the open file
 
     def response(
         self,
@@ -171,7 +170,7 @@ class Archive:
                 self._leave()  # after Ctrl-C who knows how far it came; the next Archive seals what has no line
                 raise
             self._end = offset
-            self._index.writelines(f"{line}\n" for line in indexed)  # type: ignore[union-attr]
+            self._index.add(indexed)
             if time.monotonic() - self._synced > SYNC_EVERY:
                 self._sync(chain)
         return Record(self._name, start, len(made[0].data), made[0].payload, made[0].id)
@@ -186,7 +185,7 @@ class Archive:
             self._name = f"fantomes-{stamp}-{os.getpid()}-{self._part}.warc.gz"
             self._file = _create(chain, self.folder / self._name)
             self._end, self._synced = 0, time.monotonic()
-            self._index = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 (closed by _leave)
+            self._index = SortedLines()
             about = f"software: {self.software}\r\nformat: WARC/1.1\r\n".encode()
             extra = {"WARC-Filename": self._name, "Content-Type": "application/warc-fields"}
             self._append([member("", "warcinfo", now(), None, about, extra)])
@@ -230,10 +229,10 @@ class Archive:
         names = (line["warc"] for line in told if line["sha256"] == sha256)
         return next((name for name in names if Path(name).name == name and not (self.folder / name).exists()), "")
 
-    def _add_index(self, chain: Chain, name: str, lines: list[str] | None = None) -> None:
+    def _add_index(self, chain: Chain, name: str, lines: Iterable[str] | None = None) -> None:
         """Write NAME.cdxj. It is there only when all of NAME has its lines in the chain."""
-        text = "".join(f"{line}\n" for line in lines or index(self.folder / name)).encode()
-        self._add_file(chain, "index", f"{name}.cdxj", iter([text]))
+        lines = index(self.folder / name) if lines is None else lines
+        self._add_file(chain, "index", f"{name}.cdxj", (f"{line}\n".encode() for line in lines))
 
     def _add_file(
         self, chain: Chain, kind: str, name: str, parts: Iterator[bytes], expected: str | None = None, **more: str
@@ -265,18 +264,14 @@ class Archive:
     def _finish(self, chain: Chain) -> None:
         """End the file; who opens the folder next need not look at it."""
         self._sync(chain)
-        if self._index is not None:
-            self._index.seek(0)
-            self._add_index(chain, self._name, sorted(self._index.read().splitlines()))
+        self._add_index(chain, self._name, self._index)
         self._leave()
 
     def _leave(self) -> None:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-        if self._index is not None:
-            self._index.close()
-            self._index = None
+        self._index.close()
 
     @contextmanager
     def _errors(self, path: Path, what: str = "cannot be written") -> Iterator[None]:

@@ -49,7 +49,8 @@ def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, qu
         except IngestError as error:
             problem, result = error, error.result
     warn(result["warnings"])
-    say(result, quiet, as_json, [f"read {result['files'] - result['broken']} files: {counted(result['outcomes'])}"])
+    part = f" ({result['broken']} not wholly)" if result["broken"] else ""
+    say(result, quiet, as_json, [f"read {result['files']} files{part}: {counted(result['outcomes'])}"])
     if problem is not None:
         raise click.ClickException(str(problem))
 
@@ -90,7 +91,11 @@ def commoncrawl(
 
 @click.command()
 @click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="STORE")
-@click.option("--other-archive", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Beside STORE.")
+@click.option(
+    "--other-archive",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of its WARC files; `archive` beside STORE by default.",
+)
 @db_option
 @archive_option
 @quiet_option
@@ -207,21 +212,27 @@ def evidence() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Certificate (PEM) that time stamps must lead back to.",
 )
+@click.option("--quick", is_flag=True, help="Hash every byte, but read only the records that pages lead to.")
 @db_option
 @archive_option
 @quiet_option
 @json_option
-def verify(root_certificate: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
+def verify(root_certificate: Path | None, quick: bool, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
     """Check every byte of the archive, and the store against it, offline."""
     from crawler.evidence.verify import verify as run
 
+    if not archive.is_dir():
+        raise click.ClickException(f"{archive}: no archive there")
+    store = open_store(db) if db.exists() else None
     size = sum(path.stat().st_size for path in archive.rglob("*") if path.is_file())
     with told(), bar("Checking", quiet, size) as progress:
         root = root_certificate.read_bytes() if root_certificate else None
-        report = run(archive, open_store(db) if db.exists() else None, progress, root)
+        report = run(archive, store, progress, root, quick)
+    if store is None:
+        warn([f"{db}: no store there: only the archive was checked"])
     for problem in report.problems:
         click.echo(str(problem), err=True)
-    lines = [*report.notes, f"{counted(report.counts)}: {len(report.problems) or 'no'} problems"]
+    lines = [*report.notes, f"{counted(report.counts)}; problems: {len(report.problems) or 'none'}"]
     say(report.as_json(), quiet, as_json, lines)
     sys.exit(bool(report.problems))
 
@@ -229,14 +240,17 @@ def verify(root_certificate: Path | None, db: Path, archive: Path, quiet: bool, 
 @evidence.command()
 @click.argument("what", metavar="VENDOR|CLAIM|ADDRESS")
 @click.option(
-    "--out", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A .wacz file; else named after WHAT."
+    "--out", "-o", type=click.Path(dir_okay=False, path_type=Path), help="A .wacz file; else named after what it is of."
 )
 @db_option
 @archive_option
 @quiet_option
 @json_option
 def export(what: str, out: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
-    """Write the captures behind a vendor, a claim or an address as one WACZ file."""
+    """Write the captures behind a vendor, a claim or an address as one WACZ file.
+
+    A VENDOR by its domain or its id; a CLAIM by its id, the end of its page's address in the catalogue.
+    """
     from crawler.archive import SOFTWARE
     from crawler.evidence.wacz import export as run
 
@@ -256,7 +270,9 @@ def check(file: Path, quiet: bool, as_json: bool) -> None:
     from crawler.evidence.check import check as run
 
     problems = run(file)
-    say({"file": str(file), "problems": problems}, quiet, as_json, problems or [f"{file}: whole"])
+    for problem in problems:
+        click.echo(f"{file}: {problem}", err=True)
+    say({"file": str(file), "problems": problems}, quiet, as_json, [] if problems else [f"{file}: whole"])
     sys.exit(bool(problems))
 
 

@@ -5,6 +5,7 @@ Work is a function of a file's address that gives an entry; files that end their
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections import Counter, deque
@@ -85,6 +86,8 @@ def cluster(work: Work, files: Sequence[str], scheduler: str) -> Iterator[Entry]
         from distributed import Client, KilledWorker, as_completed
     except ModuleNotFoundError as error:
         raise BulkError(["--scheduler needs dask.distributed: install fantomes[cluster]"]) from error
+    if not re.fullmatch(r"[a-z]+://[^/\s]+:\d+/?", scheduler):
+        raise BulkError([f"{scheduler}: no address of a scheduler: tcp://HOST:PORT is expected"])
     try:
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """What all commands share: places and options, progress, errors in one line, the answer as text or JSON."""
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -56,7 +57,8 @@ def bar(what: str, quiet: bool, length: int | None = None) -> Iterator[Callable[
     if quiet or not sys.stderr.isatty():
         yield lambda done: None
     else:
-        shown: Any = click.progressbar(length=length, label=what, file=sys.stderr, show_pos=True)
+        many: Any = itertools.count() if length is None else None  # without a length it only counts
+        shown: Any = click.progressbar(many, length=length, label=what, file=sys.stderr, show_pos=True)
         with shown:
             yield shown.update
 

@@ -28,7 +28,7 @@ class Archived(StoreBuilder):
         self.db.execute("UPDATE pages SET warc = ? WHERE id = ?", [self.record.warc, page])
         return page
 
-    def _archive(self, url, body, encoding):
+    def _archive(self, url, body, encoding, fetched_at):
         self.record = self.writer.response(url, self.date, HEAD, body + self.extra, ASK)
         return self.record.offset, self.record.length, self.record.sha256
 

@@ -54,7 +54,7 @@ class StoreBuilder:
     ) -> int:
         """One capture with its blocks, claims, links and archived answer. Returns its id."""
         body = "\n".join(f"<p>{text}</p>" for _, text, *_ in blocks).encode()
-        offset, length, sha256 = self._archive(url, body, encoding)
+        offset, length, sha256 = self._archive(url, body, encoding, fetched_at)
         self.db.table("sources").upsert(
             {"id": f"{source}-source", "kind": source, "url": f"http://{source}.example/", "title": f"A {source}"},
             pk="id",
@@ -107,7 +107,7 @@ class StoreBuilder:
             }
         )
 
-    def _archive(self, url: str, body: bytes, encoding: str) -> tuple[int, int, str]:
+    def _archive(self, url: str, body: bytes, encoding: str, fetched_at: str) -> tuple[int, int, str]:
         headers = [("Content-Type", "text/html; charset=utf-8")]
         if encoding == "gzip":
             body = gzip.compress(body, mtime=0)
@@ -120,7 +120,10 @@ class StoreBuilder:
             offset = file.tell()
             writer = WARCWriter(file, gzip=True, warc_version="WARC/1.1")
             http = StatusAndHeaders("200 OK", headers, protocol="HTTP/1.1")
-            writer.write_record(writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=http))
+            date = {"WARC-Date": fetched_at}
+            writer.write_record(
+                writer.create_warc_record(url, "response", io.BytesIO(body), warc_headers_dict=date, http_headers=http)
+            )
             return offset, file.tell() - offset, sha256
 
 

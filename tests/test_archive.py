@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
@@ -25,6 +26,7 @@ from warcio.checker import Checker
 from crawler.archive import NOT_MODIFIED, SAME_PAYLOAD, Archive, ArchiveError
 from crawler.evidence.cdxj import index
 from crawler.evidence.manifest import MANIFEST, entries
+from crawler.evidence.sorting import SortedLines
 from crawler.evidence.verify import verify
 from crawler.page import Record
 from crawler.warc import WarcMiddleware
@@ -136,6 +138,16 @@ def test_the_index_written_along_is_the_one_read_back(
     lines = (folder / f"{record.warc}.cdxj").read_text("ascii").splitlines()
     assert lines == index(folder / record.warc)
     assert len(lines) == 3
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=5), max_size=60))
+def test_lines_are_sorted_whatever_their_number(lines: list[str]) -> None:
+    with patch("crawler.evidence.sorting.RUN", 7):
+        found = SortedLines()
+        for start in range(0, len(lines), 3):
+            found.add(lines[start : start + 3])
+        assert list(found) == sorted(lines) == list(found)
+        found.close()
 
 
 def test_headers_cannot_be_slipped_in(tmp_path: Path) -> None:

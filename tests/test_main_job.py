@@ -1,6 +1,9 @@
 """The main job as a user runs it: crawl, classify, publish on the command line; then what a careful reader expects."""
 
 import json
+import os
+import pty
+import re
 import sqlite3
 import subprocess
 import sys
@@ -168,6 +171,29 @@ def test_tag_survives_what_no_encoder_writes() -> None:
     assert [answer.get("id") for answer in answers] == ["\ud83d", "2", None, "aa", "bb"]
     assert answers[0]["claims"] == []  # a language that nobody taught the model
     assert "error" not in answers[1]
+
+
+def test_progress_shows_on_a_terminal(tmp_path: Path) -> None:
+    """Pipes show no bar: only a terminal tells whether it works."""
+    place = ["--db", str(tmp_path / "f.db"), "--archive", str(tmp_path / "archive")]
+    page = tmp_path / "p.html"
+    page.write_text("<p>real fans</p>")
+    for words in (["crawl", "sample-ads", *place], ["ingest", str(page), *place], ["evidence", "verify", *place]):
+        shown = bytearray()
+        argv = [sys.executable, "-m", "fantomes", *words]
+
+        def read(descriptor: int, shown: bytearray = shown) -> bytes:
+            shown.extend(data := os.read(descriptor, 1024))
+            return data
+
+        here = os.getcwd()
+        os.chdir(ROOT)
+        try:
+            assert os.waitstatus_to_exitcode(pty.spawn(argv, read)) == 0, shown.decode()
+        finally:
+            os.chdir(here)
+        assert b"Traceback" not in shown
+        assert re.search(rb"(Crawling|Reading records|Checking)", shown), shown.decode()
 
 
 def test_a_mistyped_store_is_not_made(tmp_path: Path) -> None:
