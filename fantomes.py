@@ -122,8 +122,8 @@ def bulk(
     """
     from classifier.judge import judge
     from classifier.model import load_model
-    from crawler.bulk import find, run
-    from crawler.bulkfile import BulkError
+    from crawler.intake.bulk import find, run
+    from crawler.intake.bulkfile import BulkError
 
     problem = None
     with told():

@@ -15,8 +15,8 @@ from typing import Any
 import click
 from sqlite_utils import Database
 
-from crawler.dateline import words as release_words
 from crawler.frontier import clean
+from crawler.press.dateline import words as release_words
 from data.problem import Problem
 
 MOST_BLOCKS = 1_500  # that differ; beyond, blocks are told apart by their text alone, in no order

@@ -39,8 +39,8 @@ def ingest(paths: tuple[Path, ...], url: str | None, db: Path, archive: Path, qu
     WARC (gzipped or not), WACZ, saved HTML, exports of ad libraries, panels' lists of services, apps' pages in a store.
     Of a folder, all files below it.
     """
-    from crawler.ingest import IngestError
-    from crawler.ingest import ingest as run
+    from crawler.intake.ingest import IngestError
+    from crawler.intake.ingest import ingest as run
 
     problem = None
     with told(), bar("Reading records", quiet) as progress:
@@ -80,7 +80,7 @@ def commoncrawl(
 
     The first and the last capture of each address, as they are. An ADDRESS may end in * for all that begins so.
     """
-    from crawler.commoncrawl import commoncrawl as run
+    from crawler.intake.commoncrawl import commoncrawl as run
 
     with told(), bar("Fetching captures", quiet) as progress:
         result = run(open_store(db), archive, what, contact, index, data, most, progress)
@@ -102,7 +102,7 @@ def commoncrawl(
 @json_option
 def merge(other: Path, other_archive: Path | None, db: Path, archive: Path, quiet: bool, as_json: bool) -> None:
     """Bring the pages and the evidence of another host's STORE into ours."""
-    from crawler.merge import merge as run
+    from crawler.intake.merge import merge as run
 
     with told(), bar("Merging", quiet) as progress:
         result = run(open_store(db), archive, other, other_archive or other.parent / "archive", progress)

@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from scrapy.crawler import AsyncCrawlerProcess
 from sqlite_utils import Database
 
-from crawler import browser, health, samples
+from crawler import health, samples
 from crawler.archive import SOFTWARE, Archive
-from crawler.copies import mark_copies
+from crawler.chromium import browser
 from crawler.discovery import Discovery, Judge
 from crawler.evidence.stored import remember_head
 from crawler.frontier import Frontier, SqliteFrontier
+from crawler.press.copies import mark_copies
 from crawler.settings import SETTINGS
 from crawler.sources import Source
 from crawler.spiders.lease import LeaseSpider

@@ -9,8 +9,8 @@ from warcio.bufferedreaders import ChunkedDataReader
 from warcio.recordloader import ArcWarcRecord
 
 from crawler.archive import ArchiveError
-from crawler.encodings import decompress
 from crawler.frontier import clean
+from crawler.intake.encodings import decompress
 from crawler.page import MAX_BODY, Capture, Record
 
 

@@ -20,12 +20,12 @@ from sqlite_utils import Database
 
 from crawler.archive import Archive, now
 from crawler.frontier import Lease, clean
+from crawler.intake.records import WarcError
+from crawler.intake.warcfile import captures
 from crawler.page import MAX_BODY, Capture, NotAPage, Record
-from crawler.records import WarcError
 from crawler.sources import KINDS, Source, SourceError, load_source
 from crawler.spiders import adlibrary
 from crawler.spiders.lease import LeaseSpider
-from crawler.warcfile import captures
 from data.migrations import open_store
 from data.problem import Problem
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from crawler.frontier import clean
-from crawler.panels import is_interface
+from crawler.market.panels import is_interface
 from data.domains import registrable_domain
 from data.problem import Problem
 

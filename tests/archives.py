@@ -11,7 +11,7 @@ from typing import Any
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from crawler.ingest import IngestError, ingest
+from crawler.intake.ingest import IngestError, ingest
 from data.migrations import open_store
 
 PAGE = b"<title>Shop</title><p>100 % real fans</p>"

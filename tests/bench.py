@@ -20,7 +20,7 @@ from bench_crawl import measure as measure_crawl
 from selectolax.lexbor import LexborHTMLParser
 from warcio.archiveiterator import ArchiveIterator
 
-from crawler.ingest import ingest
+from crawler.intake.ingest import ingest
 from data.migrations import open_store
 
 ROOT = Path(__file__).parents[1]

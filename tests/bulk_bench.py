@@ -20,7 +20,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from classifier.judge import Judgement, judge
 from classifier.model import load_model
-from crawler.bulkfile import Maker, code, read_file
+from crawler.intake.bulkfile import Maker, code, read_file
 
 MODEL = Path(__file__).parents[1] / "data" / "model"
 

@@ -20,7 +20,7 @@ import json, sys, time
 from pathlib import Path
 import scrapy
 from scrapy.crawler import AsyncCrawlerProcess
-from crawler import browser
+from crawler.chromium import browser
 from crawler.archive import Archive
 from crawler.scope import outcome_of
 from crawler.settings import SETTINGS

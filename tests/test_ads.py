@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.ads import Export, blotted, pages, read_export, without_token
 from crawler.archive import Archive, now
+from crawler.market.ads import Export, blotted, pages, read_export, without_token
 from crawler.page import Capture, NotAPage, Page
 from crawler.store import save_page, save_source
 from data.migrations import open_store, write

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler.apps import app_of, read_app
+from crawler.market.apps import app_of, read_app
 from crawler.page import Capture, NotAPage, Page, Record
 from crawler.store import save_page, save_source
 from data.migrations import open_store, write

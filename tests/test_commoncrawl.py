@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawler import client as client_module
-from crawler.cdx import Entry
-from crawler.client import Client, ClientError
-from crawler.commoncrawl import CommonCrawlError, chosen, commoncrawl
+from crawler.intake import client as client_module
+from crawler.intake.cdx import Entry
+from crawler.intake.client import Client, ClientError
+from crawler.intake.commoncrawl import CommonCrawlError, chosen, commoncrawl
 from data.migrations import open_store
 from tests.commoncrawl import Server, serving
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from crawler.copies import is_copy, mark_copies, signature
+from crawler.press.copies import is_copy, mark_copies, signature
 from data.migrations import open_store, write
 
 PARAGRAPHS = [

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from test_crawl import rows, server
 
 from crawler.archive import Archive
-from crawler.copies import mark_copies
 from crawler.frontier import Lease
 from crawler.page import Capture, Record
+from crawler.press.copies import mark_copies
 from crawler.sources import Source
 from crawler.spiders.feed import entries, read, sitemaps
 from crawler.spiders.listing import links, may_be

@@ -14,10 +14,10 @@ from redis_server import redis_server
 from serving import server
 
 from crawler.archive import Archive
-from crawler.copies import signature
 from crawler.evidence.verify import verify
-from crawler.merge import merge
+from crawler.intake.merge import merge
 from crawler.page import Ad, Capture, Offer, Release, read_page
+from crawler.press.copies import signature
 from crawler.store import save_check, save_page, save_source
 from data.migrations import open_store, write
 

@@ -15,7 +15,7 @@ import pytest
 from backports import zstd
 from warcio.archiveiterator import ArchiveIterator
 
-from crawler.ingest import ingest
+from crawler.intake.ingest import ingest
 from data.migrations import open_store
 from tests.archives import PAGE, read, warc
 
@@ -246,7 +246,7 @@ def test_what_is_no_html_is_no_page(tmp_path: Path, body: bytes) -> None:
 INGEST = """
 import sys
 from pathlib import Path
-from crawler.ingest import ingest
+from crawler.intake.ingest import ingest
 from data.migrations import open_store
 folder = Path(sys.argv[1])
 ingest(open_store(folder / "fantomes.db"), folder / "archive", [folder / "a.warc.gz"], progress=print)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from crawler.archive import Archive, now
 from crawler.frontier import Lease
+from crawler.market.panels import is_interface, offer_key, read_services
+from crawler.market.pricetable import offers
 from crawler.page import Capture, NotAPage, Record
-from crawler.panels import is_interface, offer_key, read_services
-from crawler.pricetable import offers
 from crawler.sources import Source
 from crawler.spiders import panel
 from crawler.spiders.lease import LeaseSpider

@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crawler.copies import signature
-from crawler.dateline import moment, read_dateline
 from crawler.page import Capture, Page, Record, decode, read_page
-from crawler.releases import about_heading, read_release
+from crawler.press.copies import signature
+from crawler.press.dateline import moment, read_dateline
+from crawler.press.releases import about_heading, read_release
 
 CASES = Path(__file__).parent / "pages" / "releases"
 NAMES = sorted(folder.name for folder in CASES.iterdir())

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from rendering import PAGES, Web, family, outcomes, serving, start
 from warcio.archiveiterator import ArchiveIterator
 
-from crawler import browser
-from crawler.proxy import Proxy
+from crawler.chromium import browser
+from crawler.chromium.proxy import Proxy
 from crawler.settings import SETTINGS
 
 HAS_BROWSER = shutil.which("chromium") or os.environ.get("PLAYWRIGHT_BROWSERS_PATH")

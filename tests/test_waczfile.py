@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crawler.ingest import ingest
+from crawler.intake.ingest import ingest
 from data.migrations import open_store
 from tests.archives import PAGE, packed, read, wacz
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from warcio.archiveiterator import ArchiveIterator
 from warcio.warcwriter import WARCWriter
 
-from crawler import records
+from crawler.intake import records
+from crawler.intake.records import WarcError
+from crawler.intake.warcfile import captures
 from crawler.page import Capture
-from crawler.records import WarcError
-from crawler.warcfile import captures
 from tests.archives import PAGE, read, warc
 
 

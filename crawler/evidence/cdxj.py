@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes, urlsplit
 from fastwarc.warc import WarcRecord
 from warcio.bufferedreaders import ChunkedDataReader
 
-from crawler.records import WarcError, records
+from crawler.intake.records import WarcError, records
 
 INDEXED = ("response", "resource", "conversion", "revisit")
 PRINTED = "!\"$&'()*+,-./:;<=>?@[\\]^_`{|}~"  # what is not escaped in the sort key
@@ -91,7 +91,7 @@ def line(
 def index(path: Path, filename: str | None = None) -> list[str]:
     """The sorted lines of the WARC file at `path`, gzipped or not, up to where it breaks off, if it does.
 
-    Records that are too large to be a page (crawler/records.py) are passed over. `filename` is what the lines call the
+    Records that are too large to be a page (intake/records.py) are passed over. `filename` is what the lines call the
     file; its own name without it. Raises OSError.
     """
     lines = []

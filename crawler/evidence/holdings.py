@@ -19,12 +19,12 @@ from crawler.evidence.manifest import MANIFEST, ArchiveError, entries
 from crawler.evidence.proof import Proof, Row
 from crawler.evidence.record import EvidenceError, is_packed, parse, read_raw
 from crawler.frontier import clean, host_of
+from crawler.intake.records import WarcError, records
 from crawler.page import HTML_TYPES, MAX_BODY, decode
-from crawler.records import WarcError, records
 from data.domains import registrable_domain
 
 EMBEDDED = ("image/", "text/css")
-SCREENSHOT = "urn:screenshot:"  # and the address of the page, as crawler/render.py names a picture of it
+SCREENSHOT = "urn:screenshot:"  # and the address of the page, as crawler/chromium/render.py names a picture of it
 MAX_BACK = 1_000  # records looked at for the one that a conversion was made from
 
 Place = tuple[str, int]  # file and offset: what tells records apart

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from crawler.evidence.cdxj import Entry, read_entry
-from crawler.records import MAX_RECORD, WarcError, records
+from crawler.intake.records import MAX_RECORD, WarcError, records
 from data.problem import Problem
 
 

@@ -16,9 +16,9 @@ from crawler.evidence.cdxj import Entry
 from crawler.evidence.manifest import Head
 from crawler.evidence.said import unsaid
 from crawler.frontier import clean
+from crawler.intake.records import records
+from crawler.intake.warcfile import read_capture
 from crawler.page import digest
-from crawler.records import records
-from crawler.warcfile import read_capture
 
 MADE_WITHIN = 3600  # seconds from an answer to what a browser made of it
 EVIDENCE = ("response", "resource", "conversion")  # kinds of record that may prove a page: a revisit holds no body

@@ -23,7 +23,7 @@ from crawler.evidence.cdxj import Entry, entry_line, index, read_entry
 from crawler.evidence.manifest import FIRST, MANIFEST, WHOLE, read_line
 from crawler.evidence.stamp import StampError, check_stamp
 from crawler.evidence.stored import Report, Stored
-from crawler.records import MAX_RECORD, WarcError, records
+from crawler.intake.records import MAX_RECORD, WarcError, records
 
 NOTED = {
     "torn": "were left by a killed writer; they are sealed",

@@ -14,12 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from w3lib.url import add_or_replace_parameter
 
-from crawler.ads import pages, without_token
 from crawler.archive import Archive
-from crawler.fields import one_line, short
 from crawler.found import Found
 from crawler.frontier import Lease, Link, clean
-from crawler.listing import Listing, meta
+from crawler.market.ads import pages, without_token
+from crawler.market.fields import one_line, short
+from crawler.market.listing import Listing, meta
 from crawler.page import MAX_BODY, Capture, NotAPage
 from crawler.sources import Source
 

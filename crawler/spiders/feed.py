@@ -14,7 +14,7 @@ from crawler.archive import Archive
 from crawler.found import Found
 from crawler.frontier import Lease, Link, clean
 from crawler.page import MAX_BODY, Capture, decode, read_page
-from crawler.releases import read_release
+from crawler.press.releases import read_release
 from crawler.sources import Source
 from crawler.spiders import listing
 

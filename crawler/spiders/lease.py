@@ -25,8 +25,8 @@ from crawler.discovery import Discovery
 from crawler.evidence.stored import remember_head
 from crawler.found import Found
 from crawler.frontier import Frontier, FrontierError, Lease, Link, clean, crawler_id
+from crawler.market.panels import is_interface
 from crawler.page import Capture, NotAPage, Page, Record, read_page
-from crawler.panels import is_interface
 from crawler.replay import replay
 from crawler.scope import outcome_of
 from crawler.sources import Source

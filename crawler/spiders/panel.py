@@ -3,9 +3,9 @@
 from crawler.archive import Archive
 from crawler.found import Found
 from crawler.frontier import Lease
+from crawler.market.panels import is_interface
+from crawler.market.pricetable import offers
 from crawler.page import Capture, decode, read_page
-from crawler.panels import is_interface
-from crawler.pricetable import offers
 from crawler.sources import Source
 from crawler.spiders import site
 

@@ -1,6 +1,6 @@
 """The browser that runs pages' scripts: Chromium, through scrapy-playwright, locked up as far as its switches go.
 
-The lock that counts is outside of it: every page has a proxy of its own (crawler/proxy.py) and no other way out.
+The lock that counts is outside of it: every page has a proxy of its own (proxy.py) and no other way out.
 """
 
 import os
@@ -33,10 +33,10 @@ def settings(base: Mapping[str, Any]) -> dict[str, Any]:
     if find_spec("scrapy_playwright") is None:
         raise BrowserError("a source asks for `render`: install the extra, pip install 'fantomes[render]'")
     return {
-        "DOWNLOADER_MIDDLEWARES": {**base["DOWNLOADER_MIDDLEWARES"], "crawler.render.RenderMiddleware": 585},
+        "DOWNLOADER_MIDDLEWARES": {**base["DOWNLOADER_MIDDLEWARES"], "crawler.chromium.render.RenderMiddleware": 585},
         "RENDER_SECONDS": 15.0,  # for a page to be parsed, its scripts included; twice that all in all
         "RENDER_MEMORY": 2_000_000_000,  # bytes of data of a page's process; 600 million are usual
-        "PLAYWRIGHT_BROWSER_PROVIDER": "crawler.render.Provider",
+        "PLAYWRIGHT_BROWSER_PROVIDER": "crawler.chromium.render.Provider",
         "PLAYWRIGHT_DOWNLOAD_TIMEOUT": 1000,  # milliseconds; nothing is downloaded
         "PLAYWRIGHT_LAUNCH_OPTIONS": {
             "executable_path": shutil.which("chromium") or shutil.which("chromium-browser"),  # None: Playwright's own

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.blocks import BLOCK_TAGS, SKIPPED
-from crawler.dateline import words
+from crawler.press.dateline import words
 
 MAX_AD = 800  # characters; what is longer is no advertisement between two paragraphs
 MAX_ADS = 50  # a page

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crawler.archive import Archive
-from crawler.fields import plain, short
-from crawler.listing import Listing, google, meta
+from crawler.market.fields import plain, short
+from crawler.market.listing import Listing, google, meta
 from crawler.page import MAX_BODY, Capture, NotAPage, Page, decode, digest
 
 META_FIELDS = frozenset(

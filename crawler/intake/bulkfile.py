@@ -23,9 +23,9 @@ from typing import Any
 
 import fsspec
 
+from crawler.intake.waczfile import unpack
+from crawler.intake.warcfile import captures
 from crawler.page import NotAPage, Page, read_page
-from crawler.waczfile import unpack
-from crawler.warcfile import captures
 from data.problem import Problem
 
 Blocks = Sequence[tuple[str, str]]  # (kind, text) in reading order
@@ -39,8 +39,8 @@ CONTEXT = 160  # characters shown on either side of a quote
 COUNTED = ("outcomes", "voices", "languages", "claims")
 CHANGED = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
 PART = ".part"  # ending of what is being written
-MODULES = ("blocks.py", "bulkfile.py", "depth.py", "encodings.py", "frontier.py", "page.py", "records.py",
-           "waczfile.py", "walls.py", "warcfile.py")  # fmt: skip
+MODULES = ("blocks.py", "depth.py", "frontier.py", "page.py", "walls.py", "intake/bulkfile.py", "intake/encodings.py",
+           "intake/records.py", "intake/waczfile.py", "intake/warcfile.py", "../data/lookups/walls.yml")  # fmt: skip
 
 _one_file = threading.Lock()  # the classifier is not for several threads at once; a dask worker may have many
 
@@ -99,7 +99,7 @@ class _Answer:
 @cache
 def code() -> str:
     """Digest of the modules that decide what a result holds of a file."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     return hashlib.sha256(b"\0".join((here / name).read_bytes() for name in MODULES)).hexdigest()[:12]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from crawler.blocks import Block, _keep
-from crawler.fields import Row, short
 from crawler.frontier import clean
+from crawler.market.fields import Row, short
 from crawler.page import Ad
 from data.domains import registrable_domain
 

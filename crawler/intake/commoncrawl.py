@@ -19,11 +19,11 @@ from sqlite_utils import Database
 from warcio.warcwriter import WARCWriter
 
 from crawler.archive import SOFTWARE
-from crawler.cdx import Entry, search
-from crawler.client import Client, ClientError
 from crawler.frontier import clean
-from crawler.ingest import ingest
-from crawler.records import MAX_RECORD, Raw, WarcError, records
+from crawler.intake.cdx import Entry, search
+from crawler.intake.client import Client, ClientError
+from crawler.intake.ingest import ingest
+from crawler.intake.records import MAX_RECORD, Raw, WarcError, records
 from data.problem import Problem
 
 INDEX = "https://index.commoncrawl.org/"

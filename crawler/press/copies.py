@@ -15,7 +15,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from sqlite_utils import Database
 
-from crawler.dateline import read_dateline
+from crawler.press.dateline import read_dateline
 from data.migrations import write
 
 BANDS = (

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urljoin, urlsplit
 
-from crawler.client import Client, ClientError
 from crawler.frontier import clean, host_of
+from crawler.intake.client import Client, ClientError
 
 MAX_PAGES = 50  # of one index's answer; a page has some 15,000 captures
 MAX_ANSWER = 50_000_000  # bytes of one page

@@ -22,10 +22,10 @@ from scrapy_playwright.page import PageMethod
 from scrapy_playwright.provider import PlaywrightBrowserProvider
 
 from crawler.archive import ArchiveError, now
-from crawler.browser import BrowserError
+from crawler.chromium.browser import BrowserError
+from crawler.chromium.proxy import Proxy
+from crawler.chromium.rendering import WIDTH, Done, NotRendered, Rendering
 from crawler.page import HTML_TYPES
-from crawler.proxy import Proxy
-from crawler.rendering import WIDTH, Done, NotRendered, Rendering
 from crawler.spiders.lease import LeaseSpider
 
 AT_ONCE = 2  # pages in the browser

@@ -15,12 +15,12 @@ from selectolax.lexbor import LexborHTMLParser
 
 from crawler.blocks import Block, page_text
 from crawler.depth import too_deep
-from crawler.fields import one_line
 from crawler.frontier import clean
-from crawler.listing import text_blocks
+from crawler.market.fields import one_line
+from crawler.market.listing import text_blocks
+from crawler.market.panels import offer_key, shown
+from crawler.market.pricetable import CURRENCY
 from crawler.page import MAX_BODY, Capture, NotAPage, Offer, Page, decode, digest
-from crawler.panels import offer_key, shown
-from crawler.pricetable import CURRENCY
 from data.domains import registrable_domain
 
 TYPES = frozenset({"SoftwareApplication", "MobileApplication", "WebApplication", "VideoGame"})

@@ -9,11 +9,11 @@ from typing import BinaryIO
 from fastwarc.warc import HeaderMap, WarcRecord
 
 from crawler.archive import now
-from crawler.encodings import decompress
 from crawler.evidence.cdxj import is_http, message
 from crawler.frontier import clean
+from crawler.intake.encodings import decompress
+from crawler.intake.records import Raw, records
 from crawler.page import Capture, NotAPage, Record
-from crawler.records import Raw, records
 
 ONCE = ("WARC-Type", "WARC-Target-URI", "WARC-Date", "Content-Type")  # twice: readers would not agree which
 COUNTED = ("revisit", "conversion", "continuation")  # other captures than whole answers
@@ -23,7 +23,7 @@ def captures(path: str | Path, name: str) -> Iterator[Capture | str]:
     """The captures of a WARC file, a path or any address that fsspec knows; a word to count by for what gives none.
 
     `name` is what the captures' records call the file: its name in the archive. Raises OSError for a file that cannot
-    be read, WarcError (crawler.records) where it breaks off; what stands before has been given by then.
+    be read, WarcError (crawler.intake.records) where it breaks off; what stands before has been given by then.
     """
     with _open(path) as file:
         for raw in records(file):

@@ -12,10 +12,10 @@ from sqlite_utils import Database
 
 from crawler.archive import SOFTWARE, Archive
 from crawler.blocks import Block
-from crawler.copies import mark_copies
 from crawler.evidence.manifest import MANIFEST
 from crawler.evidence.stored import remember_head
 from crawler.page import Ad, Capture, Offer, Page, Record, Release
+from crawler.press.copies import mark_copies
 from crawler.store import save_check, save_page, save_source
 from data.migrations import open_store, write
 from data.problem import Problem

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from crawler.intake.records import MAX_RATIO, WarcError
 from crawler.page import MAX_BODY
-from crawler.records import MAX_RATIO, WarcError
 
 MAX_MEMBERS = 5_000  # files in a WACZ; the largest that crawlers write have some hundreds
 MAX_LIST = 10_000_000  # bytes of the zip file's own list of its members, which zipfile reads into memory

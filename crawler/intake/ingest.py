@@ -16,14 +16,14 @@ from typing import Any
 from sqlite_utils import Database
 
 from crawler.archive import SOFTWARE, Archive, ArchiveError
-from crawler.copies import mark_copies
 from crawler.evidence.stored import remember_head
+from crawler.intake.records import WarcError, is_warc, records
+from crawler.intake.savedfile import read_saved
+from crawler.intake.waczfile import is_zip, unpack
+from crawler.intake.warcfile import captures
 from crawler.page import NotAPage, read_page
-from crawler.records import WarcError, is_warc, records
-from crawler.savedfile import read_saved
+from crawler.press.copies import mark_copies
 from crawler.store import save_page, save_source
-from crawler.waczfile import is_zip, unpack
-from crawler.warcfile import captures
 from data.migrations import write
 from data.problem import Problem
 

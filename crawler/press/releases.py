@@ -11,11 +11,11 @@ from urllib.parse import urljoin, urlsplit
 import trafilatura
 from selectolax.lexbor import LexborHTMLParser
 
-from crawler.copies import signature
-from crawler.dateline import DateLine, moment, read_dateline, words
 from crawler.frontier import clean
-from crawler.lines import AD, Line, mark_ads, read_lines, squeeze
 from crawler.page import Page, Release
+from crawler.press.copies import signature
+from crawler.press.dateline import DateLine, moment, read_dateline, words
+from crawler.press.lines import AD, Line, mark_ads, read_lines, squeeze
 from data.domains import registrable_domain
 from data.platforms import not_vendors
 

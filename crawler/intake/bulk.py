@@ -19,8 +19,8 @@ from pathlib import Path
 
 import fsspec
 
-from crawler.bulkfile import COUNTED, PART, BulkError, Entry, Judge, Maker, code, read_file, standing, write_json
-from crawler.workers import cluster, local
+from crawler.intake.bulkfile import COUNTED, PART, BulkError, Entry, Judge, Maker, code, read_file, standing, write_json
+from crawler.intake.workers import cluster, local
 
 ASKED_AT_ONCE = 16  # files whose state is asked for: a far file system takes its time
 

@@ -5,12 +5,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crawler import ads
-from crawler.apps import read_app
 from crawler.archive import Archive, now
 from crawler.frontier import clean
+from crawler.market import ads
+from crawler.market.apps import read_app
+from crawler.market.panels import read_services
 from crawler.page import MAX_BODY, Capture, NotAPage, Page, Record, decode, read_page
-from crawler.panels import read_services
 
 SAVED_FROM = re.compile(rb"<!--\s*saved from url=\(\d+\)(https?://[^\s<>]+)\s*-->", re.I)
 NOT_HTML = re.compile(rb"filedesc://|From: <Saved by|MIME-Version:", re.I)  # ARC, MHTML

@@ -11,8 +11,8 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from crawler.fields import one_line, short
-from crawler.listing import text_blocks
+from crawler.market.fields import one_line, short
+from crawler.market.listing import text_blocks
 from crawler.page import MAX_BODY, Capture, NotAPage, Offer, Page, decode, digest
 from data.domains import registrable_domain
 

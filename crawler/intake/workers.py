@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from crawler.bulkfile import BulkError, Entry
+from crawler.intake.bulkfile import BulkError, Entry
 
 TRIES = 3  # a file that ended its worker so often is given up, as dask does
 PATIENCE = 30  # seconds in which the scheduler must answer, and again one of its workers

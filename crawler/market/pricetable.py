@@ -9,9 +9,9 @@ import yaml
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from crawler.blocks import SKIPPED
-from crawler.listing import text_blocks
+from crawler.market.listing import text_blocks
+from crawler.market.panels import offer_key
 from crawler.page import Offer
-from crawler.panels import offer_key
 from data import DATA
 
 MAX_CELLS = 30  # a row

@@ -1,0 +1,1 @@
+"""What others captured or saved: files, archives, Common Crawl, other hosts; and work on thousands of files."""
