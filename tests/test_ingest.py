@@ -17,9 +17,12 @@ from warcio.archiveiterator import ArchiveIterator
 
 from crawler.intake.ingest import ingest
 from data.migrations import open_store
+from data.platforms import wires
 from tests.archives import PAGE, read, warc
 
 ROOT = Path(__file__).parents[1]
+
+RELEASES = Path(__file__).parent / "pages" / "releases"
 
 
 @pytest.mark.parametrize("gz", [True, False])
@@ -248,6 +251,7 @@ import sys
 from pathlib import Path
 from crawler.intake.ingest import ingest
 from data.migrations import open_store
+from data.platforms import wires
 folder = Path(sys.argv[1])
 ingest(open_store(folder / "fantomes.db"), folder / "archive", [folder / "a.warc.gz"], progress=print)
 """
@@ -298,3 +302,20 @@ def test_one_address_is_not_given_to_two_pages(tmp_path: Path) -> None:
         (tmp_path / f"{name}.html").write_bytes(PAGE)
     _, pages, problems = read(tmp_path, tmp_path / "a.html", tmp_path / "b.html", url="http://known.example/")
     assert (pages, "not of 2 files" in problems) == ([], True)
+
+
+def test_what_a_wire_s_archive_holds_is_read_as_a_release(tmp_path: Path) -> None:
+    case = sorted(RELEASES.glob("*/expected.yml"))[0].parent
+    body, wire = (case / "page.html").read_bytes(), sorted(wires())[0]
+    path = warc(
+        tmp_path / "a.warc.gz",
+        (f"https://www.{wire}/a-release-of-spring", body, {}),
+        (f"https://www.{wire}/", PAGE, {}),
+        ("http://shop.example/a-release-of-spring", body, {}),
+    )
+    read(tmp_path, path)
+    db = open_store(tmp_path / "fantomes.db")
+    kinds = {row["url"]: row["kind"] for row in db.query("SELECT url, kind FROM pages")}
+    assert sorted(kinds.values()) == ["page", "page", "release"]
+    assert kinds[f"https://www.{wire}/a-release-of-spring"] == "release"
+    assert db.execute("SELECT count(*) FROM releases").fetchone()[0] == 1

@@ -17,14 +17,17 @@ from sqlite_utils import Database
 
 from crawler.archive import SOFTWARE, Archive, ArchiveError
 from crawler.evidence.stored import remember_head
+from crawler.frontier import host_of
 from crawler.intake.records import WarcError, is_warc, records
 from crawler.intake.savedfile import read_saved
 from crawler.intake.waczfile import is_zip, unpack
 from crawler.intake.warcfile import captures
-from crawler.page import NotAPage, read_page
+from crawler.page import NotAPage, Page, decode, read_page
 from crawler.press.copies import mark_copies
 from crawler.store import save_page, save_source
+from data.domains import registrable_domain
 from data.migrations import write
+from data.platforms import wires
 from data.problem import Problem
 
 
@@ -126,6 +129,8 @@ def _read_warc(run: _Run, path: Path) -> None:
         else:
             try:
                 page = read_page(capture)
+                if registrable_domain(host_of(page.capture.url)) in wires():
+                    _judge_release(page)
                 with write(run.db):
                     outcome = "stored" if save_page(run.db, source, page) else "unchanged"
             except NotAPage as none:
@@ -155,3 +160,12 @@ def _read_saved(run: _Run, path: Path) -> None:
         outcomes = ["stored" if save_page(run.db, "files", page) else "unchanged" for page in saved.pages]
     run.counts.update(outcomes or [saved.outcome])
     run.progress(1)
+
+
+def _judge_release(page: Page) -> None:
+    """What a wire's archive holds are mostly press releases."""
+    from crawler.press.releases import read_release  # brings half a second and sixty megabytes along
+
+    html, _ = decode(page.capture.body, page.capture.content_type)
+    if release := read_release(page, html):
+        page.release, page.kind = release, "release"
