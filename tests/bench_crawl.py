@@ -59,7 +59,8 @@ start, busy = time.perf_counter(), time.process_time()
 settings |= {"LOOPBACK_HOSTS": {"bench.example": port}}
 result = crawl(store, folder / "archive", sources, None, folder / "log", overrides=settings)
 took = [time.perf_counter() - start, time.process_time() - busy]
-assert result["outcomes"].get("stored") == pages + 1, result
+stored = store.execute("SELECT count(*) FROM pages").fetchone()[0]
+assert result["finished"] and stored == pages + 1, (stored, result)
 import resource
 print(json.dumps([*took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
@@ -120,7 +121,7 @@ def measure(pages: int, size: int) -> None:
     port = ready.get(timeout=60)
     settings = json.dumps({**SAME})
     ours_settings = json.dumps({**SAME, "AUTOTHROTTLE_ENABLED": False, "FRONTIER_PER_HOST": 64})
-    bare, ours = [], []
+    bare, ours, two = [], [], []
     try:
         for _ in range(3 if pages <= 2000 else 1):
             bare.append(run(BARE, str(port), str(pages), settings))
@@ -128,8 +129,11 @@ def measure(pages: int, size: int) -> None:
                 folder = Path(name)
                 more = (pages + 499) // 500 - 1
                 text = "id: site\nkind: site\ntitle: T\ncontact: bench\nloopback: true\ndelay: 0\nmax_pages: 1000000\n"
-                (folder / "site.yml").write_text(text + "start: ['http://bench.example/']\n")
+                (folder / "two").mkdir()
+                for place in (folder, folder / "two"):
+                    (place / "site.yml").write_text(text + "start: ['http://bench.example/']\n")
                 ours.append(run(FULL, str(port), str(pages + more), ours_settings, name))
+                two.append(together(str(port), str(pages + more), ours_settings, f"{name}/two"))
                 store = sum(path.stat().st_size for path in folder.glob("fantomes.db*"))
                 archive = sum(path.stat().st_size for path in (folder / "archive").iterdir())
     finally:
@@ -139,9 +143,19 @@ def measure(pages: int, size: int) -> None:
     click.echo(
         f"crawl {size // 1000:4d} kB: {pages / mine[0]:5.0f} pages/s, bare Scrapy {pages / best[0]:5.0f};"
         f" ratio {best[0] / mine[0]:.2f} (processor time {cpu:.2f}, {mine[1] / pages * 1000:.1f} ms a page);"
-        f" {mine[2]:.0f} MB;"
+        f" {mine[2]:.0f} MB; two processes on one store {pages / min(two):.0f} pages/s, {best[0] / min(two):.2f};"
         f" a page takes {store / pages / 1000:.1f} kB of the store, {archive / pages / 1000:.1f} kB of the archive"
     )
+
+
+def together(*words: str) -> float:
+    """Seconds that two crawlers take for the same run."""
+    crawlers = [
+        subprocess.Popen([sys.executable, "-c", FULL, *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in "ab"
+    ]
+    answers = [crawler.communicate()[0] for crawler in crawlers]
+    return max(float(json.loads(answer.splitlines()[-1])[0]) for answer in answers)
 
 
 def run(script: str, *words: str) -> list[float]:
