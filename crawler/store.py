@@ -124,10 +124,10 @@ def held(db: Database, url: str) -> dict[str, str | int | None] | None:
 
 
 def unvisited(db: Database, source_id: str, run: int, most: int) -> list[str]:
-    """Addresses where the source showed a page once, which `run` met no link to; the longest unchecked first."""
+    """Addresses where the source once showed a page, and `run` (open) met no link to; least recently checked first."""
     query = """
         SELECT url FROM addresses WHERE last_seen_at IS NOT NULL AND gone_since IS NULL
-            AND last_checked_at < (SELECT started_at FROM runs WHERE id = ?)
+            AND last_checked_at < (SELECT started_at FROM runs WHERE id = ? AND finished_at IS NULL)
             AND EXISTS (SELECT 1 FROM pages WHERE pages.url = addresses.url AND source_id = ?)
         ORDER BY last_checked_at, url LIMIT ?"""
     return [url for (url,) in db.execute(query, [run, source_id, most])]
