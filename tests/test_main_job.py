@@ -104,7 +104,8 @@ def test_a_quote_is_what_its_block_says_there(job: Path) -> None:
 def test_a_rerun_classifies_nothing_and_publishes_the_same(job: Path) -> None:
     store, archive = ("--db", job / "fantomes.db"), ("--archive", job / "archive")
     assert json.loads(fantomes("classify", *store, "--json").stdout)["pages"] == 0
-    again = json.loads(fantomes("publish", *store, *archive, "--catalog", job / "again" / "catalog.db", "--json").stdout)
+    catalog = job / "again" / "catalog.db"
+    again = json.loads(fantomes("publish", *store, *archive, "--catalog", catalog, "--json").stdout)
     version = "SELECT version FROM publication"
     assert [(again["version"],)] == published(job, version)
 
