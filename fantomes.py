@@ -92,22 +92,9 @@ def _promotion(model: Path) -> Callable[..., list[float]]:
     return partial(promotion, model_dir=model)
 
 
-ROOMS = (
-    new,
-    sources,
-    ingest,
-    commoncrawl,
-    merge,
-    diff,
-    evidence,
-    classify,
-    train,
-    evaluate,
-    score,
-    tag,
-    export_reviews,
-)
-for command in ROOMS:
+for command in (new, sources, ingest, commoncrawl, merge, diff, evidence):
+    cli.add_command(command)
+for command in (classify, train, evaluate, score, tag, export_reviews):
     cli.add_command(command)
 
 
