@@ -66,7 +66,7 @@ def _frontier(db: Database, redis: str | None, alive: float, per_host: int) -> F
     try:
         from crawler.redis_frontier import RedisFrontier
     except ModuleNotFoundError as error:
-        raise CrawlError("a frontier on Redis needs the extra `cluster`: pip install fantomes[cluster]") from error
+        raise CrawlError("a frontier on Redis needs the extra `cluster`: pip install -e '.[cluster]'") from error
     return RedisFrontier(redis, db, alive, per_host)
 
 

@@ -47,7 +47,7 @@ def told() -> Iterator[None]:
         if error.name not in OPTIONAL:
             raise
         raise click.ClickException(
-            f"{error.name} is not installed: pip install 'fantomes[{OPTIONAL[error.name]}]'"
+            f"{error.name} is not installed: pip install -e '.[{OPTIONAL[error.name]}]'"
         ) from error
 
 

@@ -31,7 +31,7 @@ class BrowserError(Problem):
 def settings(base: Mapping[str, Any]) -> dict[str, Any]:
     """What to add to the settings `base` of a crawl that renders pages. Raises BrowserError."""
     if find_spec("scrapy_playwright") is None:
-        raise BrowserError("a source asks for `render`: install the extra, pip install 'fantomes[render]'")
+        raise BrowserError("a source asks for `render`: install the extra, pip install -e '.[render]'")
     return {
         "DOWNLOADER_MIDDLEWARES": {**base["DOWNLOADER_MIDDLEWARES"], "crawler.chromium.render.RenderMiddleware": 585},
         "RENDER_SECONDS": 15.0,  # for a page to be parsed, its scripts included; twice that all in all

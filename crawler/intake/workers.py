@@ -85,7 +85,7 @@ def cluster(work: Work, files: Sequence[str], scheduler: str) -> Iterator[Entry]
     try:
         from distributed import Client, KilledWorker, as_completed
     except ModuleNotFoundError as error:
-        raise BulkError(["--scheduler needs dask.distributed: install fantomes[cluster]"]) from error
+        raise BulkError(["--scheduler needs dask.distributed: pip install -e '.[cluster]'"]) from error
     if not re.fullmatch(r"[a-z]+://[^/\s]+:\d+/?", scheduler):
         raise BulkError([f"{scheduler}: no address of a scheduler: tcp://HOST:PORT is expected"])
     try:
