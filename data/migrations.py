@@ -1,6 +1,7 @@
 """The working store's schema as small named steps; every room opens the store here and nowhere else."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from data.problem import Problem
 from data.views import create_views
 
 migrations = Migrations("fantomes")
+PATIENCE = 60.0  # seconds to wait for another process that writes
 
 
 class StoreError(Problem):
@@ -39,8 +41,8 @@ def open_store(path: str | Path) -> Database:
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         # autocommit (isolation_level=None): every transaction in the code is an explicit one
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
+        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous=NORMAL")  # safe under kill -9; a power cut may lose the last commits
         connection.execute("PRAGMA foreign_keys=ON")
         db = Database(connection)
@@ -49,6 +51,19 @@ def open_store(path: str | Path) -> Database:
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: cannot open the store: {error}") from error
     return db
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. SQLite does not wait where another process is about to do the same."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 @migrations(name="001_sources")
