@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError
 from redis.retry import Retry
 from sqlite_utils import Database
@@ -34,6 +34,7 @@ from crawler.frontier import (
 )
 from data.migrations import write
 
+CONNECT = 5.0  # seconds to reach it at the start
 PATIENCE = 12  # tries to reach a Redis that is restarting: a minute in all
 
 ADD = """
@@ -143,7 +144,8 @@ class RedisFrontier:
         self.me = crawler_id()
         self.sources: dict[int, str] = {}  # run in our store -> prefix of the source's keys
         self.held: set[tuple[int, str]] = set()  # leases that reached us: (run, address)
-        try:
+        try:  # once without patience: a wrong address or password is told at once
+            Redis.from_url(address, socket_connect_timeout=CONNECT, retry=Retry(NoBackoff(), 0)).ping()
             self.redis = Redis.from_url(
                 address,
                 decode_responses=True,
@@ -152,6 +154,8 @@ class RedisFrontier:
             )
         except ValueError as error:
             raise FrontierError(f"{_shown(address)}: no address of a Redis: {error}") from error
+        except RedisError as error:
+            raise FrontierError(f"{_shown(address)}: no Redis answers there: {error}") from error
         if self._call("CONFIG", "GET", "appendonly").get("appendonly") == "no":
             logging.getLogger(__name__).warning("%s: appendonly is off: a restart forgets what waits", _shown(address))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crawling import run_crawl, start_crawl, write_source
+from redis import Redis
 from redis_server import redis_server
 from serving import server
 
@@ -165,3 +166,12 @@ def test_without_redis_the_crawl_says_so(tmp_path: Path) -> None:
     (one,) = hosts(tmp_path, 1)
     result = run_crawl(one, ["shop"], LOOPBACK_HOSTS={"shop.example": 9}, REDIS="http://nowhere.example")
     assert "http://nowhere.example: no address of a Redis" in result["error"]
+    with redis_server(tmp_path) as redis:
+        Redis(port=redis.port).config_set("requirepass", "right")
+        wrong = redis.address.replace("//", "//:secret@")
+        start = time.monotonic()
+        for address in (wrong, "redis://127.0.0.1:1/0"):
+            result = run_crawl(one, ["shop"], LOOPBACK_HOSTS={"shop.example": 9}, REDIS=address)
+            assert "no Redis answers there" in result["error"]
+            assert "secret" not in result["error"]
+        assert time.monotonic() - start < 20
