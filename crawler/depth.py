@@ -5,7 +5,10 @@ import re
 MAX_DEPTH = 5_000  # the parser's time grows with the square of the depth: 100,000 open <div> take it 15 s
 MAX_WORK = 200_000  # formatting elements times the blocks they are open in
 TAG = re.compile(r"<(?:!--|(/?)([a-z][a-z0-9]*))")
-FORMATTING_TAG = re.compile(r"<(/?)(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])")
+RAW = ("script", "style")  # no tags inside but their own end
+COUNTED_TAG = re.compile(
+    rf"<(?:!--|(/?)(a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u|{'|'.join(RAW)})(?=[\s/>]))"
+)
 FORMATTING = frozenset("a b big code em font i nobr s small strike strong tt u".split())
 UNNESTED = frozenset(
     "br hr img input meta link wbr col source area base embed param track"  # void
@@ -24,17 +27,18 @@ def too_deep(html: str) -> bool:
         return False
     names: list[str] = []  # open elements
     count: dict[str, int] = {}  # how many of each are open
+    open_: dict[str, int] = {}  # formatting elements; only an end of the same name closes one
     formatting = work = after = 0
     for tag in TAG.finditer(low):
         if tag.start() < after:
             continue
         slash, name = tag.groups()
-        if name is None or (not slash and name in ("script", "style")):  # <!-- or raw text: up to its end
+        if name is None or (not slash and name in RAW):  # <!-- or raw text: up to its end
             after = low.find(f"</{name}" if name else "-->", tag.end())
             if after < 0:
                 break
         elif name in FORMATTING:
-            formatting = max(0, formatting - 1) if slash else formatting + 1
+            formatting += _kept(open_, name, slash)
         elif slash:
             while count.get(name):  # closes what is open inside it too
                 last = names.pop()
@@ -55,11 +59,27 @@ def _surely_flat(low: str) -> bool:
     """A quick upper bound, good enough for nearly every page: as if each tag opened, and each formatting were kept."""
     if low.count("<") - low.count("</") > MAX_DEPTH:
         return False
-    formatting = work = after = 0
-    for tag in FORMATTING_TAG.finditer(low):
+    open_: dict[str, int] = {}
+    formatting = work = after = counted = 0
+    for tag in COUNTED_TAG.finditer(low):
+        if tag.start() < after:
+            continue
+        slash, name = tag.groups()
         if formatting:
-            work += formatting * low.count("<", after, tag.start())
-        after = tag.end()
-        formatting = max(0, formatting - 1) if tag[1] else formatting + 1
-    work += formatting * low.count("<", after)
+            work += formatting * low.count("<", counted, tag.start())
+        counted = tag.end()
+        if name is None or (not slash and name in RAW):
+            after = low.find(f"</{name}" if name else "-->", tag.end())
+            if after < 0:
+                break
+        elif name in FORMATTING:
+            formatting += _kept(open_, name, slash)
+    work += formatting * low.count("<", counted)
     return work + formatting <= MAX_WORK and formatting <= MAX_DEPTH
+
+
+def _kept(open_: dict[str, int], name: str, slash: str) -> int:
+    """How many more formatting elements are open after this tag."""
+    change = (-1 if open_.get(name) else 0) if slash else 1
+    open_[name] = open_.get(name, 0) + change
+    return change

@@ -188,3 +188,14 @@ def test_a_deep_page_that_is_let_through_is_read_in_time() -> None:
     start = time.process_time()
     assert shown("<div>" * 4_900 + "fans") == [("text", "fans")]
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["<!--{}-->", "<script>{}</script>", "<style>{}</style>", "<b></b>{}"],
+    ids=["comment", "script", "style", "text"],
+)
+def test_ends_that_close_nothing_hide_no_bomb(hidden: str) -> None:
+    ends = "</b>" if "<b>" not in hidden else "</u>"
+    assert too_deep("<i>" * 1000 + hidden.format(ends * 1000) + "<p>x" * 4000)
+    assert not too_deep("<i>x</i>" * 1000 + hidden.format(ends * 1000) + "<p>x</p>" * 1000)
